@@ -1,0 +1,53 @@
+import type { RoomEvent } from "./event.js";
+import type { ClientFrame, ServerFrame } from "./frames.js";
+import type { Payload } from "./payload.js";
+
+/** A frame as it crosses the network: a string is sent as a text message, bytes as a binary one. */
+export type Wire = string | Uint8Array;
+
+export type CodecName = "json" | "msgpack";
+
+/**
+ * One way to write frames, as a client needs it. `decode` throws `ProtocolError` and nothing else, whatever the bytes.
+ * Fields that the table does not know are passed over, and a frame type that it does not know is `undefined`: an old
+ * client lives with a newer server.
+ */
+export interface ClientCodec {
+  readonly name: CodecName;
+  /** What the client offers in `Sec-WebSocket-Protocol`. */
+  readonly subprotocol: string;
+  encode(frame: ClientFrame): Wire;
+  decode(wire: Wire): ServerFrame | undefined;
+}
+
+/** A client's frame as a server takes it: what the application's clients put in stays in the bytes it came in. */
+export type ReceivedFrame =
+  | Exclude<ClientFrame, { type: "publish" | "call" }>
+  | (Omit<ClientFrame<"publish">, "data"> & { readonly data: Payload })
+  | (Omit<ClientFrame<"call">, "data"> & { readonly data: Payload });
+
+/** The frames that end in a list of events, without that list. */
+export type EventsHead =
+  | Omit<ServerFrame<"events">, "events">
+  | Omit<ServerFrame<"joined">, "events">
+  | Omit<ServerFrame<"history">, "events">;
+
+/** The frames that carry no events. */
+export type PlainServerFrame = Exclude<ServerFrame, { type: "events" | "joined" | "history" }>;
+
+/**
+ * One way to write frames, as a server needs it. An event is encoded once, and its bytes then go into as many frames as
+ * want it.
+ */
+export interface ServerCodec {
+  readonly name: CodecName;
+  readonly subprotocol: string;
+  /** Whether its frames travel as binary messages. */
+  readonly binary: boolean;
+  /** Throws `ProtocolError` and nothing else, whatever the bytes; a text message as a string, a binary one as bytes. */
+  decode(wire: Wire): ReceivedFrame;
+  encode(frame: PlainServerFrame): Wire;
+  /** The event in this codec; made at the first call and kept with the event. */
+  encodeEvent(event: RoomEvent): Wire;
+  encodeEvents(head: EventsHead, events: readonly RoomEvent[]): Wire;
+}

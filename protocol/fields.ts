@@ -1,0 +1,144 @@
+/** Checks a frame's fields against the table: the half of decoding that both codecs share. */
+import { ProtocolError } from "./codes.js";
+import { type FieldKind, type FrameSpec, frames, type Side, structures } from "./frames.js";
+import { isEventName, isRoomName, MAX_KEY_LENGTH } from "./names.js";
+
+/** The longest string in a field of kind `string`, in UTF-16 code units: tokens are the longest. */
+export const MAX_STRING_LENGTH = 16_384;
+
+/** JSON names the fields of a frame; MessagePack has them in the order of the table. */
+export type Form = "named" | "ordered";
+type Field = { readonly name: string; readonly kind: FieldKind; readonly optional: boolean };
+type Layout = { readonly type: string; readonly fields: readonly Field[] };
+
+const fieldsOf = (fields: FrameSpec["fields"]): readonly Field[] =>
+  Object.entries(fields).map(([name, spec]) => ({
+    name,
+    kind: spec.replace("?", "") as FieldKind,
+    optional: spec.endsWith("?"),
+  }));
+
+const layoutsOf = (side: Side): ReadonlyMap<string | number, Layout> =>
+  new Map(
+    Object.entries(frames[side]).flatMap(([type, spec]): [string | number, Layout][] => {
+      const layout = { type, fields: fieldsOf(spec.fields) };
+      return [
+        [type, layout],
+        [spec.number, layout],
+      ];
+    }),
+  );
+
+const layouts = { client: layoutsOf("client"), server: layoutsOf("server") };
+const parts = {
+  position: fieldsOf(structures.position),
+  limits: fieldsOf(structures.limits),
+  events: fieldsOf(structures.events),
+  members: fieldsOf(structures.members),
+};
+
+/** The frame's layout by its type's name or number, or `undefined` where the table has none. */
+export function layoutOf(side: Side, type: unknown): Layout | undefined {
+  return layouts[side].get(type as string);
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Whether a string has a UTF-8 form: a lone surrogate has none, and strict readers refuse what stands in for it. */
+export function isWellFormed(text: string): boolean {
+  return !LONE_SURROGATE.test(text);
+}
+
+/** What a developer needs to see of a wrong value: its type, and the value where it is short. */
+export function describe(value: unknown): string {
+  if (value === undefined || value === null) return "nothing";
+  if (Array.isArray(value)) return "an array";
+  if (value instanceof Uint8Array) return "binary";
+  if (typeof value === "object") return "an object";
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return text.length <= 60 ? text : `${text.slice(0, 57)}…`;
+}
+
+function isString(value: unknown, max: number): value is string {
+  return typeof value === "string" && value.length <= max && isWellFormed(value);
+}
+
+/** What each kind of one number, string or flag asks for: the test, and the words for it. */
+const simple: { readonly [kind: string]: readonly [(value: unknown) => boolean, string] } = {
+  id: [Number.isSafeInteger, "a whole number"],
+  uint: [(value) => Number.isSafeInteger(value) && (value as number) >= 0, "a whole number from 0"],
+  string: [(value) => isString(value, MAX_STRING_LENGTH), `a string of at most ${MAX_STRING_LENGTH} characters`],
+  bool: [(value) => typeof value === "boolean", "true or false"],
+  room: [(value) => typeof value === "string" && isRoomName(value), "1 to 128 characters of A-Z a-z 0-9 _ - . : @ /"],
+  event: [(value) => typeof value === "string" && isEventName(value), "1 to 64 characters of A-Z a-z 0-9 _ - . : @ /"],
+  key: [(value) => isString(value, MAX_KEY_LENGTH) && value !== "", `a string of 1 to ${MAX_KEY_LENGTH} characters`],
+};
+
+function readValue(kind: FieldKind, value: unknown, form: Form, path: string): unknown {
+  switch (kind) {
+    case "any":
+      return value;
+    case "position":
+    case "limits":
+      return readStructure(parts[kind], value, form, path);
+    case "events":
+    case "members":
+      if (!Array.isArray(value)) throw new ProtocolError(path, "an array", describe(value));
+      return value.map((item, index) => readStructure(parts[kind], item, form, `${path}[${index}]`));
+    default: {
+      const [test, expected] = simple[kind] as (typeof simple)[string];
+      if (!test(value)) throw new ProtocolError(path, expected, describe(value));
+      return value;
+    }
+  }
+}
+
+function readStructure(fields: readonly Field[], source: unknown, form: Form, path: string): object {
+  const right = form === "ordered" ? Array.isArray(source) : typeof source === "object" && !Array.isArray(source);
+  if (!right || source === null || source instanceof Uint8Array) {
+    throw new ProtocolError(path, form === "ordered" ? "an array" : "an object", describe(source));
+  }
+  return readFields({}, fields, source as object, form, 0, `${path}.`);
+}
+
+/**
+ * Reads `fields` from `source` into `target`, each checked against its kind. `first` is the index of the first field in
+ * the ordered form. Throws `ProtocolError`, naming the field with its path.
+ */
+export function readFields(
+  target: { [name: string]: unknown },
+  fields: readonly Field[],
+  source: object,
+  form: Form,
+  first: number,
+  path = "",
+): object {
+  for (let index = 0; index < fields.length; index++) {
+    const { name, kind, optional } = fields[index] as Field;
+    const value = (source as { [key: string]: unknown })[form === "named" ? name : first + index];
+    // A null is a value where any value may stand, and stands for nothing everywhere else.
+    const missing = value === undefined || (value === null && (kind !== "any" || optional));
+    if (!missing) target[name] = readValue(kind, value, form, path + name);
+    else if (!optional) throw new ProtocolError(path + name, expectedOf(kind), "nothing");
+  }
+  return target;
+}
+
+function expectedOf(kind: FieldKind): string {
+  return simple[kind]?.[1] ?? (kind === "any" ? "a value" : `a value of kind ${kind}`);
+}
+
+/** Gives a thrown `ProtocolError` the request's id, so that its answer can name it; anything else passes through. */
+export function withId<T>(id: unknown, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ProtocolError && Number.isSafeInteger(id)) error.id = id as number;
+    throw error;
+  }
+}
+
+/** The words for a frame type that the table does not have. */
+export function unknownType(side: Side, got: unknown): ProtocolError {
+  return new ProtocolError("type", `one of ${Object.keys(frames[side]).join(", ")}`, describe(got));
+}

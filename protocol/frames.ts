@@ -1,0 +1,151 @@
+/**
+ * The one table of frames. Both codecs, the types below, the vectors in `test/vectors` and the tables in
+ * `docs/protocol.md` come from it.
+ *
+ * JSON carries a frame as an object with these names. MessagePack carries it as an array: the frame's number, then its
+ * fields in the order of the table; a field left out is nil, or missing where none follows. Numbers and orders are
+ * frozen: new fields are added at the end of a frame, new frames get new numbers. (`events` stands last where it
+ * occurs, so that a server can write the head of a frame and put events behind it that were encoded before.)
+ */
+import type { Position } from "./positions.js";
+
+/** What a field may hold, in TypeScript. The names are the ones that stand in the table. */
+type Kinds = {
+  /** A request's number, chosen by the client; an answer carries it back. */
+  id: number;
+  /** A whole number from 0 to 2^53 - 1. */
+  uint: number;
+  /** Any string of at most `MAX_STRING_LENGTH` UTF-16 code units, well-formed. */
+  string: string;
+  bool: boolean;
+  /** See `isRoomName`. */
+  room: string;
+  /** See `isEventName`. */
+  event: string;
+  /** 1 to 128 UTF-16 code units. */
+  key: string;
+  /** Any JSON value; in MessagePack also binary. */
+  any: unknown;
+  position: Position;
+  limits: Limits;
+  events: readonly WireEvent[];
+  members: readonly Member[];
+};
+
+export type FieldKind = keyof Kinds;
+/** A field's kind; with `?` the field may be left out. */
+type FieldSpec = FieldKind | `${FieldKind}?`;
+type Fields = { readonly [field: string]: FieldSpec };
+export type FrameSpec = { readonly number: number; readonly fields: Fields };
+
+/** What a server holds a client to, as `welcome` tells it. */
+export type Limits = {
+  /** The longest frame it takes, in bytes. */
+  readonly maxFrameBytes: number;
+  /** The most rooms one session may have joined. */
+  readonly maxRooms: number;
+  /** The most requests that may wait for an answer at once. */
+  readonly maxRequests: number;
+};
+
+/** What is published in a room. In a room without history there is no `offset`. */
+export type WireEvent = {
+  readonly offset?: number;
+  readonly event: string;
+  readonly data: unknown;
+  /** The publisher's user, where it has one. */
+  readonly from?: string;
+  /** When it was published, in Unix milliseconds: for people to read, never for ordering. */
+  readonly at: number;
+  readonly key?: string;
+};
+
+/** A user in a room. */
+export type Member = { readonly user: string; readonly info?: unknown };
+
+/** The fields of the values that are more than one number or string, in the order MessagePack carries them. */
+export const structures = {
+  position: { epoch: "string", offset: "uint" },
+  limits: { maxFrameBytes: "uint", maxRooms: "uint", maxRequests: "uint" },
+  events: { offset: "uint?", event: "event", data: "any", from: "string?", at: "uint", key: "key?" },
+  members: { user: "string", info: "any?" },
+} as const satisfies { [kind: string]: Fields };
+
+/** What a client sends. */
+export const clientFrames = {
+  hello: { number: 1, fields: { id: "id", token: "string?", session: "string?" } },
+  join: { number: 2, fields: { id: "id", room: "room", since: "position?", presence: "bool?", token: "string?" } },
+  leave: { number: 3, fields: { id: "id", room: "room" } },
+  publish: { number: 4, fields: { id: "id?", room: "room", event: "event", data: "any", key: "key?" } },
+  history: {
+    number: 5,
+    fields: { id: "id", room: "room", since: "position?", before: "position?", limit: "uint?" },
+  },
+  members: { number: 6, fields: { id: "id", room: "room", after: "string?", limit: "uint?" } },
+  call: { number: 7, fields: { id: "id", method: "event", data: "any" } },
+  renew: { number: 8, fields: { id: "id", token: "string" } },
+  ping: { number: 9, fields: { id: "id" } },
+} as const satisfies { [type: string]: FrameSpec };
+
+/** What a node sends: answers first, then what it sends unasked. */
+export const serverFrames = {
+  welcome: {
+    number: 32,
+    fields: {
+      id: "id",
+      session: "string",
+      user: "string?",
+      node: "string",
+      resumed: "bool",
+      heartbeatMs: "uint",
+      expiresInMs: "uint?",
+      limits: "limits",
+    },
+  },
+  joined: {
+    number: 33,
+    fields: { id: "id", room: "room", position: "position?", recovered: "bool", members: "members?", events: "events" },
+  },
+  left: { number: 34, fields: { id: "id" } },
+  renewed: { number: 35, fields: { id: "id", expiresInMs: "uint?" } },
+  pong: { number: 36, fields: { id: "id" } },
+  published: { number: 37, fields: { id: "id", position: "position?" } },
+  history: { number: 38, fields: { id: "id", position: "position?", more: "bool", events: "events" } },
+  members: { number: 39, fields: { id: "id", members: "members", count: "uint", next: "string?" } },
+  result: { number: 40, fields: { id: "id", data: "any" } },
+  error: { number: 41, fields: { id: "id?", code: "string", message: "string", retryMs: "uint?" } },
+
+  events: { number: 64, fields: { room: "room", previous: "uint?", events: "events" } },
+  presence: { number: 65, fields: { room: "room", entered: "members", left: "members", count: "uint" } },
+  reset: { number: 66, fields: { room: "room", position: "position?", reason: "string" } },
+  removed: { number: 67, fields: { room: "room", code: "string" } },
+  move: { number: 68, fields: { afterMs: "uint", deadlineMs: "uint", reason: "string" } },
+  renew: { number: 69, fields: { expiresInMs: "uint" } },
+  heartbeat: { number: 70, fields: {} },
+} as const satisfies { [type: string]: FrameSpec };
+
+type OptionalNames<F extends Fields> = { [N in keyof F]: F[N] extends `${string}?` ? N : never }[keyof F];
+type KindOf<S> = S extends `${infer K extends FieldKind}?` ? K : S extends FieldKind ? S : never;
+type Flat<T> = { [N in keyof T]: T[N] };
+type FrameOf<Table extends { [type: string]: FrameSpec }> = {
+  [T in keyof Table]: Flat<
+    { readonly type: T } & {
+      readonly [N in Exclude<keyof Table[T]["fields"], OptionalNames<Table[T]["fields"]>>]: Kinds[KindOf<
+        Table[T]["fields"][N]
+      >];
+    } & { readonly [N in OptionalNames<Table[T]["fields"]>]?: Kinds[KindOf<Table[T]["fields"][N]>] }
+  >;
+};
+
+type ClientFrames = FrameOf<typeof clientFrames>;
+type ServerFrames = FrameOf<typeof serverFrames>;
+
+/** A frame that a client sends; `ClientFrame<"join">` for one type. */
+export type ClientFrame<T extends keyof ClientFrames = keyof ClientFrames> = ClientFrames[T];
+/** A frame that a node sends; `ServerFrame<"events">` for one type. */
+export type ServerFrame<T extends keyof ServerFrames = keyof ServerFrames> = ServerFrames[T];
+
+/** Which of the two tables a frame is of: it names the side that sends. */
+export type Side = "client" | "server";
+export type FrameTable = { readonly [type: string]: FrameSpec };
+export const frames: { readonly [side in Side]: FrameTable } = { client: clientFrames, server: serverFrames };

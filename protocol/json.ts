@@ -1,0 +1,36 @@
+/** The JSON codec, as clients use it: a frame is an object, a text message. */
+import type { ClientCodec } from "./codec.js";
+import { ProtocolError } from "./codes.js";
+import { describe, layoutOf, readFields, withId } from "./fields.js";
+import type { ServerFrame } from "./frames.js";
+
+/** What stands for JSON in `Sec-WebSocket-Protocol`. */
+export const JSON_SUBPROTOCOL = "roomcast.v1.json";
+
+/** Parses text to the object that every JSON frame is. Throws `ProtocolError`, fatal where it is not JSON at all. */
+export function parseObject(text: unknown): { readonly [name: string]: unknown } {
+  if (typeof text !== "string") throw new ProtocolError("frame", "a text message", "a binary one", true);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ProtocolError("frame", "JSON", describe(text), true);
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as { [name: string]: unknown };
+  throw new ProtocolError("frame", "an object", describe(value));
+}
+
+export const json: ClientCodec = {
+  name: "json",
+  subprotocol: JSON_SUBPROTOCOL,
+  encode: (frame) => JSON.stringify(frame),
+  decode(wire) {
+    const source = parseObject(wire);
+    const layout = layoutOf("server", source["type"]);
+    if (layout === undefined || typeof source["type"] !== "string") return undefined;
+    return withId(
+      source["id"],
+      () => readFields({ type: layout.type }, layout.fields, source, "named", 0) as ServerFrame,
+    );
+  },
+};
