@@ -1,0 +1,40 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { root } from "./run.js";
+
+const from = join(root, "server/page");
+const to = join(root, "dist/server/page");
+
+/**
+ * Bundles the start page into dist/server/page: index.html, and beside it under assets/ the script, the style and the
+ * icon with a hash of their contents in the name, so that a browser may keep them for ever.
+ */
+export async function bundlePages() {
+  const { outputFiles } = await build({
+    entryPoints: { page: join(from, "page.ts"), style: join(from, "style.css") },
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    legalComments: "none",
+    outdir: to,
+    logLevel: "warning",
+  });
+  const assets = outputFiles.map((file) => ({ name: file.path.slice(to.length + 1), contents: file.contents }));
+  assets.push({ name: "icon.svg", contents: await readFile(join(from, "icon.svg")) });
+
+  let html = await readFile(join(from, "index.html"), "utf8");
+  await rm(to, { recursive: true, force: true });
+  await mkdir(join(to, "assets"), { recursive: true });
+  for (const { name, contents } of assets) {
+    const hash = createHash("sha256").update(contents).digest("hex").slice(0, 10);
+    const hashed = name.replace(/\.(\w+)$/, `.${hash}.$1`);
+    if (!html.includes(`assets/${name}`)) throw new Error(`server/page/index.html does not use assets/${name}`);
+    html = html.replaceAll(`assets/${name}`, `assets/${hashed}`);
+    await writeFile(join(to, "assets", hashed), contents);
+  }
+  await writeFile(join(to, "index.html"), html);
+}

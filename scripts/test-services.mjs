@@ -1,0 +1,43 @@
+// Finds the servers that the tests run against and installs what is missing, where that can be done.
+// A missing one is a failure, never a silently skipped test.
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** The programs a test run starts, and the Debian package that each is in. */
+const services = [{ program: "chromium", debianPackage: "chromium" }];
+
+const missing = () => services.filter(({ program }) => !onPath(program));
+
+function onPath(program) {
+  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function aptGet(...args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const { status, stdout, stderr } = spawnSync("apt-get", ["-qq", ...args], { env, encoding: "utf8" });
+  if (status !== 0) console.error(`apt-get ${args.join(" ")} failed:\n${stdout}${stderr}`);
+  return status === 0;
+}
+
+/** Returns once every service is on the PATH; otherwise says in one line what to install, and returns false. */
+export function findServices() {
+  const needed = missing();
+  if (needed.length === 0) return true;
+  const packages = needed.map((service) => service.debianPackage);
+  if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
+    console.log(`installing for the tests: ${packages.join(" ")}`);
+    if (aptGet("update")) aptGet("install", "-y", "--no-install-recommends", ...packages);
+  }
+  const still = missing().map((service) => service.program);
+  if (still.length === 0) return true;
+  console.error(`The tests need ${still.join(", ")} on the PATH. Debian: apt-get install ${packages.join(" ")}`);
+  return false;
+}
