@@ -1,0 +1,251 @@
+/**
+ * The settings: one schema, from which come the types, the checks, the flags and variables of the command, its help,
+ * `docs/settings.schema.json` and the table in `docs/operations.md`.
+ */
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { describe } from "../protocol/fields.js";
+import { nearest } from "./nearest.js";
+import { resolveKinds } from "./room/rules.js";
+
+const whole = (min: number, max: number, expected = `a whole number from ${min} to ${max}`) => {
+  return z.int(expected).min(min, expected).max(max, expected);
+};
+
+const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  z.enum(words, `one of ${words.join(", ")}`);
+
+const text = (pattern: RegExp, expected: string) => z.string(expected).regex(pattern, expected);
+
+const WEEK_MS = 604_800_000;
+const HOUR_MS = 3_600_000;
+
+// What uWebSockets.js takes, in seconds; it ends the process over any other value.
+const SECONDS = "whole seconds from 8000 to 960000, in milliseconds";
+const KIND = 'a kind: "*", or 1 to 128 characters of A-Z a-z 0-9 _ - . @ /';
+const ORIGIN = 'an origin as browsers send it, scheme://host[:port] without the scheme\'s own port, or "*"';
+
+/** Browsers write an origin in one way; another way of writing it would never match. */
+function isOrigin(origin: string): boolean {
+  if (!/^https?:/.test(origin)) return true;
+  return URL.canParse(origin) && new URL(origin).origin === origin;
+}
+
+const kindRules = z.strictObject(
+  {
+    history: z
+      .strictObject(
+        {
+          size: whole(0, 100_000).optional().describe("The most events that the log of a room keeps; 0 keeps none."),
+          ageMs: whole(1, WEEK_MS).optional().describe("How long the log keeps an event at the most, in milliseconds."),
+        },
+        "an object with size and ageMs",
+      )
+      .optional(),
+    keyWindowMs: whole(1, WEEK_MS)
+      .optional()
+      .describe("How long the key of a publish is remembered, so that it counts once, in milliseconds."),
+    batchMs: whole(0, 1000)
+      .optional()
+      .describe(
+        "How long the events of a busy room are held so that they leave together, in milliseconds; 0 holds none.",
+      ),
+    slow: oneOf(["resume", "skip"])
+      .optional()
+      .describe("A reader that cannot keep up is cut off and resumes by its position, or skips events and is told so."),
+  },
+  "an object with history, keyWindowMs, batchMs and slow",
+);
+
+export const settings = z.strictObject({
+  host: text(/^[A-Za-z0-9_.:-]{1,253}$/, "an IP address or a host name")
+    .default("127.0.0.1")
+    .describe(
+      "The address to listen on, an IP address or a host name. Anything but this machine's own (127.0.0.1, ::1, localhost) asks for a secret.",
+    ),
+  port: whole(0, 65_535).default(8000).describe("The TCP port to listen on; 0 takes a free one."),
+  secret: z
+    .string("a string of at least 32 characters")
+    .min(32, "a string of at least 32 characters")
+    .optional()
+    .describe(
+      "The secret that signs clients' tokens (JWT, HS256), at least 32 characters. With one, a client without a valid token is refused. Keep it out of the command line, which others on the machine can read.",
+    ),
+  origins: z
+    .array(text(/^(\*|[a-z][a-z0-9+.-]*:\/\/[^/?#@\s,]+)$/, ORIGIN).refine(isOrigin, ORIGIN), `a list, each ${ORIGIN}`)
+    .default([])
+    .describe(
+      'The origins of the web pages that may connect, beside the server\'s own: scheme://host[:port] each, or "*" for any. Programs that are not browsers send no origin and are not asked for one.',
+    ),
+  kinds: z
+    .record(text(/^(\*|[A-Za-z0-9_.@/-]{1,128})$/, KIND), kindRules, "an object of kinds and their rules")
+    .default({})
+    .describe(
+      'The rules of rooms by their kind, the part of the name before the first ":". What a kind leaves out comes from "*", then from the defaults.',
+    ),
+  heartbeatMs: whole(100, 600_000)
+    .default(25_000)
+    .describe("The longest a client waits for a sign of life from the server, in milliseconds; at most idleTimeoutMs."),
+  helloTimeoutMs: whole(100, 120_000)
+    .default(10_000)
+    .describe("How long a new connection may take to say hello, in milliseconds."),
+  idleTimeoutMs: whole(8000, 960_000, SECONDS)
+    .multipleOf(1000, SECONDS)
+    .default(60_000)
+    .describe(
+      "A connection from which nothing came for so long, not even the answer to a ping, is closed; in milliseconds, whole seconds only.",
+    ),
+  lingerMs: whole(0, HOUR_MS)
+    .default(60_000)
+    .describe("How long a room stays open after its last member left, in milliseconds: who comes back finds it warm."),
+  checkMs: whole(0, HOUR_MS)
+    .default(5000)
+    .describe("How often each open room is compared with the end of its log, in milliseconds; 0 is never."),
+  resumeWindowMs: whole(0, WEEK_MS)
+    .default(7_200_000)
+    .describe("How long a session can be resumed after its connection ended, in milliseconds."),
+  maxFrameBytes: whole(256, 16_777_216).default(65_536).describe("The largest frame a client may send, in bytes."),
+  maxRooms: whole(1, 10_000).default(100).describe("The most rooms a session may be in at once."),
+  maxRequests: whole(1, 10_000)
+    .default(32)
+    .describe("The most requests of one session that may be without an answer at once."),
+  maxFramesPerTurn: whole(1, 100_000)
+    .default(1000)
+    .describe(
+      "The most frames taken from one connection in one turn of the event loop; a client that sends more is closed.",
+    ),
+  maxBackpressureBytes: whole(4096, 1_073_741_824)
+    .default(1_048_576)
+    .describe(
+      "The most that may wait to be sent to one connection, in bytes; a client that reads too slowly for it falls under its rooms' rule slow. At least maxFrameBytes.",
+    ),
+  maxConnections: whole(1, 10_000_000)
+    .default(100_000)
+    .describe("The most connections at once; further ones are refused."),
+  memoryMaxBytes: whole(1_048_576, 1_099_511_627_776)
+    .default(268_435_456)
+    .describe("The most that the events in the memory engine may weigh, in bytes; the oldest go first."),
+  shutdownMs: whole(0, HOUR_MS)
+    .default(10_000)
+    .describe("How long closing may take, in milliseconds; what is still open then is cut."),
+  node: text(/^[A-Za-z0-9_.-]{1,64}$/, "1 to 64 characters of A-Z a-z 0-9 _ - .")
+    .optional()
+    .describe("This node's name, 1 to 64 characters of A-Z a-z 0-9 _ - . ; by default one made up at each start."),
+  logLevel: oneOf(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("The least important lines that are logged: debug, info, warn or error; silent logs nothing."),
+  page: z.boolean("true or false").default(true).describe("Whether the start page is served at /."),
+});
+
+/** The settings as they are given: all may be left out. */
+export type SettingsInput = z.input<typeof settings>;
+/** The settings as they hold: each with a value, but `secret`, which may be missing. */
+export type Settings = Omit<z.output<typeof settings>, "node"> & { readonly node: string };
+export type SettingName = keyof Settings;
+
+export const settingNames = Object.keys(settings.shape) as readonly SettingName[];
+
+/** Settings that are wrong: `lines` has one for each, naming it, what was expected, and what came. Secrets are not in it. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super(lines.join("\n"));
+    this.lines = lines;
+  }
+}
+
+export type ParseOptions = {
+  /** Whether the application says who may connect (the hook `authenticate`), so that no secret is needed. */
+  readonly authenticates?: boolean;
+  /** Where a setting came from, for the lines: `ROOMCAST_PORT`, `--port`, the file's name. */
+  readonly from?: (name: string) => string | undefined;
+};
+
+/** One wrong value: where it stands, and what is wrong with it. */
+type Wrong = { readonly path: readonly PropertyKey[]; readonly text: string };
+
+const wrongValue = (path: readonly PropertyKey[], expected: string, got: string): Wrong => ({
+  path,
+  text: `expected ${expected}, got ${got}`,
+});
+
+function wrongName(path: readonly PropertyKey[], known: readonly string[]): Wrong {
+  const meant = nearest(String(path.at(-1)), known);
+  const end = meant === undefined ? `there are ${known.join(", ")}` : `did you mean ${meant}?`;
+  return { path, text: `no such setting; ${end}` };
+}
+
+/** The line for one wrong value: `port: expected a whole number from 0 to 65535, got "abc" (from ROOMCAST_PORT)`. */
+function lineOf({ path, text }: Wrong, from: ParseOptions["from"]): string {
+  const source = from?.(String(path[0]));
+  const name = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${String(step)}`)).join("");
+  return `${name.slice(1)}: ${text}${source === undefined ? "" : ` (from ${source})`}`;
+}
+
+function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[] {
+  const path = [name, ...issue.path];
+  if (issue.code === "unrecognized_keys") {
+    const known = path.at(-1) === "history" ? kindRules.shape.history.unwrap() : kindRules;
+    return issue.keys.map((key) => wrongName([...path, key], Object.keys(known.shape)));
+  }
+  if (issue.code === "invalid_key") return [wrongValue(path, KIND, describe(issue.path.at(-1)))];
+  const got = issue.path.reduce<unknown>((at, step) => (at as { [key: PropertyKey]: unknown })[step], value);
+  return [wrongValue(path, issue.message, name === "secret" ? hidden(got) : describe(got))];
+}
+
+const hidden = (value: unknown): string =>
+  typeof value === "string" ? `${value.length} characters` : "something else (not shown)";
+
+/** Whether only this machine can connect to what listens on `host`. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** What is wrong between settings, each right in itself. `values` lacks those that are not. */
+function crossChecks(values: Partial<Settings>, given: object, authenticates: boolean): Wrong[] {
+  const wrong: Wrong[] = [];
+  const { host, kinds } = values;
+  if (host !== undefined && !isLoopback(host) && !("secret" in given) && !authenticates) {
+    const expected =
+      "127.0.0.1, ::1 or localhost as long as there is no secret (ROOMCAST_SECRET, 32 characters or more)";
+    wrong.push(wrongValue(["host"], expected, describe(host)));
+  }
+  // A pair that does not fit is put down to the one that was set.
+  const atMost = (low: SettingName, high: SettingName) => {
+    const [small, large] = [values[low], values[high]];
+    if (typeof small !== "number" || typeof large !== "number" || small <= large) return;
+    if (low in given) wrong.push(wrongValue([low], `at most ${high} (${large})`, String(small)));
+    else wrong.push(wrongValue([high], `at least ${low} (${small})`, String(large)));
+  };
+  atMost("heartbeatMs", "idleTimeoutMs");
+  atMost("maxFrameBytes", "maxBackpressureBytes");
+  for (const [kind, rules] of Object.entries(kinds ?? {})) {
+    if (rules.slow !== "resume" || resolveKinds(kinds ?? {})(kind).history.size > 0) continue;
+    const expected = '"skip", since the kind keeps no history to resume from';
+    wrong.push(wrongValue(["kinds", kind, "slow"], expected, '"resume"'));
+  }
+  return wrong;
+}
+
+/** Throws `ConfigError`, with a line for every setting that is wrong. */
+export function parseSettings(input: SettingsInput, options: ParseOptions = {}): Settings {
+  const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+  const values: { [name: string]: unknown } = {};
+  const wrong: Wrong[] = [];
+  for (const name of Object.keys(given)) {
+    if (!settingNames.includes(name as SettingName)) wrong.push(wrongName([name], settingNames));
+  }
+  for (const name of settingNames) {
+    const result = settings.shape[name].safeParse(given[name]);
+    if (result.success) values[name] = result.data;
+    else wrong.push(...result.error.issues.flatMap((issue) => wrongOf(issue, name, given[name])));
+  }
+  const { kinds } = given as { kinds?: object };
+  // Zod passes over this one name, which would leave a kind without the rules it was given.
+  if (kinds && Object.hasOwn(kinds, "__proto__")) wrong.push(wrongValue(["kinds"], KIND, '"__proto__"'));
+  wrong.push(...crossChecks(values as Partial<Settings>, given, options.authenticates ?? false));
+  if (wrong.length > 0) throw new ConfigError([...new Set(wrong.map((one) => lineOf(one, options.from)))]);
+  return { ...values, node: values["node"] ?? `n_${randomBytes(4).toString("hex")}` } as Settings;
+}

@@ -1,0 +1,53 @@
+/** What the rooms of a kind are asked to do: the settings of `kinds`, filled up. */
+import type { LogRules } from "../engine/engine.js";
+
+/** The rules of one kind of room; nothing is left open. */
+export type KindRules = LogRules & {
+  /** How long events of a busy room may be held so that they leave together, in milliseconds; 0 holds none. */
+  readonly batchMs: number;
+  /**
+   * What becomes of a reader that cannot keep up: `resume` cuts it off, to come back by its position; `skip` leaves
+   * events out and tells it so. Rooms without history know `skip` alone.
+   */
+  readonly slow: "resume" | "skip";
+};
+
+/** The rules as they are given, in part: what is left out comes from the kind `*`, then from `defaultRules`. */
+export type KindInput = {
+  readonly history?: { readonly size?: number | undefined; readonly ageMs?: number | undefined } | undefined;
+  readonly keyWindowMs?: number | undefined;
+  readonly batchMs?: number | undefined;
+  readonly slow?: KindRules["slow"] | undefined;
+};
+
+export type KindInputs = { readonly [kind: string]: KindInput };
+
+/** What holds where neither the kind nor `*` says anything. */
+export const defaultRules: KindRules = {
+  history: { size: 100, ageMs: 300_000 },
+  keyWindowMs: 300_000,
+  batchMs: 10,
+  slow: "resume",
+};
+
+function fill(given: KindInput, base: KindRules): KindRules {
+  const size = given.history?.size ?? base.history.size;
+  return {
+    history: { size, ageMs: given.history?.ageMs ?? base.history.ageMs },
+    keyWindowMs: given.keyWindowMs ?? base.keyWindowMs,
+    batchMs: given.batchMs ?? base.batchMs,
+    slow: size === 0 ? "skip" : (given.slow ?? base.slow),
+  };
+}
+
+/**
+ * The rules by kind: made once for the kinds that are named, and one set for all others. `slow` is `skip` in every kind
+ * without history; and a kind that keeps history again, where `*` keeps none, resumes unless one of the two says `skip`.
+ */
+export function resolveKinds(kinds: KindInputs): (kind: string) => KindRules {
+  const star = kinds["*"] ?? {};
+  const others = fill(star, defaultRules);
+  const base = { ...others, slow: star.slow ?? defaultRules.slow };
+  const named = new Map(Object.entries(kinds).map(([kind, given]) => [kind, fill(given, base)] as const));
+  return (kind) => named.get(kind) ?? others;
+}
