@@ -1,24 +1,9 @@
+import type { CodecName, Wire } from "./client-codec.js";
 import type { RoomEvent } from "./event.js";
 import type { ClientFrame, ServerFrame } from "./frames.js";
 import type { Payload } from "./payload.js";
 
-/** A frame as it crosses the network: a string is sent as a text message, bytes as a binary one. */
-export type Wire = string | Uint8Array;
-
-export type CodecName = "json" | "msgpack";
-
-/**
- * One way to write frames, as a client needs it. `decode` throws `ProtocolError` and nothing else, whatever the bytes.
- * Fields that the table does not know are passed over, and a frame type that it does not know is `undefined`: an old
- * client lives with a newer server.
- */
-export interface ClientCodec {
-  readonly name: CodecName;
-  /** What the client offers in `Sec-WebSocket-Protocol`. */
-  readonly subprotocol: string;
-  encode(frame: ClientFrame): Wire;
-  decode(wire: Wire): ServerFrame | undefined;
-}
+export type { ClientCodec, CodecName, Wire } from "./client-codec.js";
 
 /** A client's frame as a server takes it: what the application's clients put in stays in the bytes it came in. */
 export type ReceivedFrame =

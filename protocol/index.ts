@@ -1,6 +1,14 @@
 /** The wire protocol, for anyone who writes a client, a proxy or a test: frames, codecs, codes and names. */
 export type { ClientCodec, CodecName, ServerCodec, Wire } from "./codec.js";
-export { type AfterClose, afterClose, type CloseCode, closeCodes, type ErrorCode, errorCodes, ProtocolError } from "./codes.js";
+export {
+  type AfterClose,
+  afterClose,
+  type CloseCode,
+  closeCodes,
+  type ErrorCode,
+  errorCodes,
+  ProtocolError,
+} from "./codes.js";
 export {
   type ClientFrame,
   clientFrames,

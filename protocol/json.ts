@@ -1,5 +1,5 @@
 /** The JSON codec, as clients use it: a frame is an object, a text message. */
-import type { ClientCodec } from "./codec.js";
+import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
 import { describe, layoutOf, readFields, withId } from "./fields.js";
 import type { ServerFrame } from "./frames.js";

@@ -86,7 +86,10 @@ class Scanner {
     this.value(0);
     // "__proto__" is nine bytes behind a header of one to five; a decoder would set a prototype or rename it.
     const header = first <= 0xbf ? 1 : first === 0xd9 ? 2 : first === 0xda ? 3 : 5;
-    if (this.at - start - header === 9 && strict.decode(this.#bytes.subarray(start + header, this.at)) === "__proto__") {
+    if (
+      this.at - start - header === 9 &&
+      strict.decode(this.#bytes.subarray(start + header, this.at)) === "__proto__"
+    ) {
       throw new ProtocolError("data", 'keys other than "__proto__"', "it");
     }
   }

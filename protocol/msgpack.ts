@@ -1,10 +1,10 @@
 /** The MessagePack codec, as clients use it: a frame is an array in the order of the table, a binary message. */
 import { Packr, Unpackr } from "msgpackr";
-import type { ClientCodec } from "./codec.js";
+import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
 import { layoutOf, readFields, withId } from "./fields.js";
-import { clientFrames, type FieldKind, serverFrames, structures } from "./frames.js";
 import type { ClientFrame, ServerFrame } from "./frames.js";
+import { clientFrames, type FieldKind, serverFrames, structures } from "./frames.js";
 import { scanFrame } from "./msgpack-scan.js";
 
 /** What stands for MessagePack in `Sec-WebSocket-Protocol`. */
@@ -30,7 +30,9 @@ export function unpack(bytes: Uint8Array): unknown {
 type Named = { readonly [name: string]: unknown };
 
 function orderedFields(fields: { readonly [name: string]: string }, source: Named): unknown[] {
-  const values = Object.entries(fields).map(([name, spec]) => ordered(spec.replace("?", "") as FieldKind, source[name]));
+  const values = Object.entries(fields).map(([name, spec]) =>
+    ordered(spec.replace("?", "") as FieldKind, source[name]),
+  );
   // What is left out at the end needs no place; a null that is a value keeps its own.
   while (values.length > 0 && values[values.length - 1] === undefined) values.pop();
   return values.map((value) => (value === undefined ? null : value));

@@ -61,7 +61,7 @@ export class Payload {
   #json: string | undefined;
   #msgpack: Uint8Array | undefined;
   #value: unknown;
-  #hasBinary: boolean;
+  readonly #hasBinary: boolean;
 
   private constructor(json: string | undefined, bytes: Uint8Array | undefined, value: unknown, hasBinary: boolean) {
     this.#json = json;
