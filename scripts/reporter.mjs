@@ -70,8 +70,8 @@ export default class Reporter extends Transform {
   }
 
   #file(path) {
-    let file = this.#files.get(path);
-    if (file === undefined) this.#files.set(path, (file = newFile()));
+    const file = this.#files.get(path) ?? newFile();
+    this.#files.set(path, file);
     return file;
   }
 }
