@@ -1,0 +1,87 @@
+/** What a node answers over plain HTTP: whether it lives, whether it takes clients, and the start page. */
+import { readdirSync, readFileSync } from "node:fs";
+import { extname } from "node:path";
+
+export type Reply = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+};
+
+export type HttpOptions = {
+  /** Whether the node takes new clients: not while it starts, nor once it drains. Asked at each request. */
+  readonly ready: () => boolean;
+  /** Whether the start page is served at `/`. */
+  readonly page: boolean;
+};
+
+const contentTypes: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
+
+const everywhere = { "x-content-type-options": "nosniff" };
+
+const plain = { ...everywhere, "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+
+const pageHeaders = {
+  ...everywhere,
+  "cache-control": "no-cache",
+  // `'self'` in connect-src does not cover WebSockets in every browser.
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self' ws: wss:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; "),
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+};
+
+/** Assets carry a hash of their contents in their name, so what was fetched once never changes. */
+const assetHeaders = {
+  ...everywhere,
+  "cache-control": "public, max-age=31536000, immutable",
+  "cross-origin-resource-policy": "same-origin",
+};
+
+/**
+ * The paths that answer GET (and HEAD, without the body), each with what it answers now. Every other path is 404, every
+ * other method 405. The page's files are read once, here: throws where they were not built.
+ */
+export function httpRoutes({ ready, page }: HttpOptions): ReadonlyMap<string, () => Reply> {
+  const routes = new Map<string, () => Reply>();
+  routes.set("/live", () => ({ status: 200, headers: plain, body: "live\n" }));
+  routes.set("/ready", () =>
+    ready()
+      ? { status: 200, headers: plain, body: "ready\n" }
+      : { status: 503, headers: { ...plain, "retry-after": "5" }, body: "not ready\n" },
+  );
+  if (page) for (const [path, reply] of pageReplies()) routes.set(path, () => reply);
+  return routes;
+}
+
+/** Built into `page/` beside this folder, in dist; see scripts/pages.mjs. */
+const pageFolder = new URL("../page/", import.meta.url);
+
+function pageReplies(): Map<string, Reply> {
+  const replies = new Map<string, Reply>();
+  replies.set("/", file("index.html", pageHeaders));
+  for (const name of readdirSync(new URL("assets/", pageFolder))) {
+    replies.set(`/assets/${name}`, file(`assets/${name}`, assetHeaders));
+  }
+  return replies;
+}
+
+function file(name: string, headers: Readonly<Record<string, string>>): Reply {
+  const type = contentTypes[extname(name)];
+  if (type === undefined) throw new Error(`${name}: expected one of ${Object.keys(contentTypes).join(", ")}`);
+  return { status: 200, headers: { ...headers, "content-type": type }, body: readFileSync(new URL(name, pageFolder)) };
+}
