@@ -1,0 +1,66 @@
+/** What every benchmark program does alike: read its flags, tell people how it goes, print its one line. */
+import { parseArgs } from "node:util";
+import { type Contestant, contestants } from "./dialects.js";
+
+type Setting = number | readonly number[];
+type Settings = { readonly [name: string]: Setting };
+export type Flags<Given extends Settings> = {
+  readonly [name in keyof Given]: Given[name] extends number ? number : readonly number[];
+} & { readonly contestants: readonly Contestant[] };
+
+/**
+ * Reads `--name N` for each setting (`--name N,N` where it is a list), and `--contestants a,b`. A wrong flag ends the
+ * program with exit code 2.
+ */
+export function readFlags<Given extends Settings>(defaults: Given): Flags<Given> {
+  try {
+    const names = [...Object.keys(defaults), "contestants"];
+    const { values } = parseArgs({
+      options: Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+    });
+    const texts = values as { [name: string]: string | undefined };
+    const read = Object.entries(defaults).map(([name, value]) => [name, settingOf(name, texts[name], value)]);
+    return { ...Object.fromEntries(read), contestants: contestantsOf(texts["contestants"]) };
+  } catch (error) {
+    tell((error as Error).message);
+    process.exit(2);
+  }
+}
+
+function settingOf(name: string, text: string | undefined, fallback: Setting): Setting {
+  if (text === undefined) return fallback;
+  const values = typeof fallback === "number" ? [Number(text)] : text.split(",").map(Number);
+  if (!values.every((value) => value > 0)) throw new Error(`--${name}: expected a number above 0, got "${text}"`);
+  return typeof fallback === "number" ? (values[0] as number) : values;
+}
+
+function contestantsOf(text: string | undefined): readonly Contestant[] {
+  if (text === undefined) return contestants;
+  const names = text.split(",");
+  const wrong = names.find((name) => !contestants.includes(name as Contestant));
+  if (wrong !== undefined) throw new Error(`--contestants: expected some of ${contestants.join(",")}, got "${wrong}"`);
+  return contestants.filter((name) => names.includes(name));
+}
+
+/** For people: one line on stderr. */
+export function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** For programs: the one line on stdout. */
+export function emit(result: object): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** Closes in reverse order what was opened, whatever happens in between. */
+export class Closing {
+  readonly #steps: (() => Promise<void> | void)[] = [];
+
+  add(step: () => Promise<void> | void): void {
+    this.#steps.push(step);
+  }
+
+  async close(): Promise<void> {
+    for (const step of this.#steps.splice(0).reverse()) await step();
+  }
+}
