@@ -1,0 +1,82 @@
+/** The application's answers, asked in its own process. Every hook may be left out, and may be asynchronous. */
+import type { ErrorCode } from "../../protocol/codes.js";
+
+/** Who a session is, as the application says. */
+export type Identity = {
+  /** Who published an event (`from`), and who a key belongs to. Left out: anonymous. */
+  readonly user?: string | undefined;
+  /** What the application wants told about the user; any JSON value. */
+  readonly info?: unknown;
+  /** When the right to be connected ends, in Unix milliseconds. */
+  readonly expiresAt?: number | undefined;
+};
+
+export type AuthenticateQuestion = {
+  readonly token?: string | undefined;
+  /** The page's origin, as the browser says. */
+  readonly origin?: string | undefined;
+  /** The address at the other end of the TCP connection. */
+  readonly address: string;
+};
+
+type Asker = { readonly user?: string | undefined; readonly info?: unknown; readonly session: string };
+export type Action = "join" | "publish" | "history" | "members" | "call";
+export type AuthorizeQuestion = Asker & {
+  readonly action: Action;
+  readonly room?: string | undefined;
+  /** The room token that came with a join. */
+  readonly token?: string | undefined;
+};
+export type PublishQuestion = Asker & { readonly room: string; readonly event: string; readonly data: unknown };
+export type CallQuestion = Asker & { readonly method: string; readonly data: unknown };
+
+type Answer<T> = T | Promise<T>;
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that only looks has no return statement at all.
+type PublishAnswer = void | undefined | { readonly data: unknown } | false;
+
+export type Hooks = {
+  /** Who is it? `undefined` refuses. Without this hook and without a secret everyone is let in, anonymous. */
+  readonly authenticate?: ((question: AuthenticateQuestion) => Answer<Identity | undefined>) | undefined;
+  /** May it? Without this hook everyone may everything but `call` what does not exist. */
+  readonly authorize?: ((question: AuthorizeQuestion) => Answer<boolean>) | undefined;
+  /** A look at every event that a client publishes: nothing lets it pass, `{ data }` replaces its data, `false` refuses. */
+  readonly onPublish?: ((question: PublishQuestion) => Answer<PublishAnswer>) | undefined;
+  /** Answers a client's `call`. */
+  readonly onCall?: ((question: CallQuestion) => Answer<unknown>) | undefined;
+};
+
+/** What a hook throws to refuse with words of its own: the client gets `code` and `message`. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly code: ErrorCode;
+  /** After how many milliseconds another try makes sense; left out: it does not. */
+  readonly retryMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, retryMs?: number) {
+    super(message);
+    this.code = code;
+    this.retryMs = retryMs;
+  }
+}
+
+/** How long a hook may take, in milliseconds. */
+export const HOOK_TIMEOUT_MS = 10_000;
+
+/**
+ * A hook's answer, in the same turn where it has it at once: a session that asks nobody waits for nobody. Throws or
+ * rejects with what the hook threw, or with a `Refusal` of code `timeout`.
+ */
+export function inTime<T>(answer: Answer<T>): Answer<T> {
+  if (!(answer instanceof Promise)) return answer;
+  return new Promise<T>((resolve, reject) => {
+    const late = new Refusal("timeout", `the application did not answer within ${HOOK_TIMEOUT_MS} ms`, 1000);
+    const timer = setTimeout(() => reject(late), HOOK_TIMEOUT_MS);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** Goes on with an answer: in the same turn where it is there, else once it is. */
+export function whenAnswered<T, R>(answer: Answer<T>, next: (value: T) => Answer<R>): Answer<R> {
+  const bounded = inTime(answer);
+  return bounded instanceof Promise ? bounded.then(next) : next(bounded);
+}

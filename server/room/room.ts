@@ -1,0 +1,269 @@
+import type { EventsHead, ServerCodec, Wire } from "../../protocol/codec.js";
+import type { RoomEvent } from "../../protocol/event.js";
+import type { Position } from "../../protocol/positions.js";
+import type { Broker, History } from "../engine/engine.js";
+import type { KindRules } from "./rules.js";
+import { Tail } from "./tail.js";
+
+/** Where a room's frames go: to everyone in it who reads a codec, in one call. */
+export interface Fanout {
+  publish(room: string, codec: ServerCodec, frame: Wire): void;
+}
+
+/** The most bytes of events in one frame; one event alone may be more. */
+export const PAGE_BYTES = 256 * 1024;
+/** How many events are read from the log at once. */
+export const PAGE_EVENTS = 500;
+/** The most events a tail keeps: a bound for kinds that keep very long histories. */
+const MAX_TAIL_EVENTS = 1000;
+/** The pause before a log that could not be read is read again, in milliseconds: doubled up to the second, with jitter. */
+const RETRY_MS = [100, 2000] as const;
+
+/** How many of `events` make a page: at least one, then as many as stay within `PAGE_BYTES`. */
+export function pageLength(events: readonly RoomEvent[], from = 0): number {
+  let bytes = 0;
+  for (let index = from; index < events.length; index++) {
+    bytes += (events[index] as RoomEvent).size;
+    if (bytes > PAGE_BYTES && index > from) return index - from;
+  }
+  return events.length - from;
+}
+
+/** How many of this node's clients in a room read each codec; a codec that nobody reads is not encoded. */
+type Readers = Map<ServerCodec, number>;
+
+/**
+ * A room that someone on this node is in: its tail, and the furthest offset heard of.
+ *
+ * `deliver` appends what follows on the tail, passes over what is known, and on anything else notes a hole and reads the
+ * log from the tail's end until the hole is closed. Whatever is appended is fanned out, in order, once: so events that
+ * arrive while the room is being opened, a broker that loses some, a node that lags, a reconnect and the race of a
+ * resume with live delivery are all one case. When the log cannot close a hole, everyone here is told `reset`.
+ *
+ * A room without history has no tail: what comes goes on, at most once.
+ */
+export class Room {
+  readonly name: string;
+  readonly rules: KindRules;
+  readonly #broker: Broker;
+  readonly #fanout: Fanout;
+  readonly #readers: Readers = new Map();
+  #tail: Tail | undefined;
+  /** The furthest offset that was heard of, in `#heardEpoch`. */
+  #heard = 0;
+  #heardEpoch = "";
+  #repairing: Promise<void> | undefined;
+  /** Set when the log must be read even though nothing was heard of that the tail does not have. */
+  #suspect = false;
+  #closed = false;
+  #pending: RoomEvent[] = [];
+  #pendingBytes = 0;
+  #pendingPrevious = 0;
+  #flushedAt = Number.NEGATIVE_INFINITY;
+  #flushTimer: NodeJS.Timeout | undefined;
+  /** Links here, and joins under way: what keeps the room open. */
+  holds = 0;
+
+  constructor(name: string, rules: KindRules, broker: Broker, fanout: Fanout) {
+    this.name = name;
+    this.rules = rules;
+    this.#broker = broker;
+    this.#fanout = fanout;
+  }
+
+  get hasHistory(): boolean {
+    return this.rules.history.size > 0;
+  }
+
+  /** Where the room is on this node; `undefined` in a room without history. */
+  get position(): Position | undefined {
+    return this.#tail && { epoch: this.#tail.epoch, offset: this.#tail.end };
+  }
+
+  /** Subscribes, and reads the log's latest events once, for all who come back at the same time. */
+  async open(): Promise<void> {
+    await this.#broker.subscribe(this.name, this.rules);
+    if (!this.hasHistory) return;
+    const warm = Math.min(this.rules.history.size, PAGE_EVENTS);
+    this.#begin(await this.#broker.history(this.name, {}, warm, this.rules));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#dropPending();
+    await this.#broker.unsubscribe(this.name);
+  }
+
+  /** Starts the tail at the log's end, with what was read of its latest events. */
+  #begin(read: History): void {
+    const tail = new Tail(
+      read.position.epoch,
+      read.position.offset,
+      Math.min(this.rules.history.size, MAX_TAIL_EVENTS),
+    );
+    const events = read.events ?? [];
+    const first = events[0];
+    // What stands before the first event read is not known, only that it is at least one less.
+    if (first !== undefined) tail.warm(events, first.offset - 1);
+    this.#tail = tail;
+    if (this.#hasHole()) void this.#repair();
+  }
+
+  /** Takes what the broker hands on: see `Deliver`. */
+  deliver(epoch: string, events: readonly RoomEvent[], previous: number): void {
+    if (!this.hasHistory) {
+      this.#enqueue(events, 0);
+      return;
+    }
+    const tail = this.#tail;
+    const last = events[events.length - 1];
+    if (last === undefined) return;
+    if (tail !== undefined && tail.epoch === epoch && previous <= tail.end) {
+      this.#append(tail, events, previous);
+    } else {
+      if (this.#heardEpoch !== epoch) this.#heard = 0;
+      this.#heardEpoch = epoch;
+      this.#heard = Math.max(this.#heard, last.offset);
+      if (tail !== undefined) void this.#repair();
+    }
+  }
+
+  /** Appends and fans out what of a run the tail does not have; the run starts at or before the tail's end. */
+  #append(tail: Tail, events: readonly RoomEvent[], previous: number): void {
+    const end = tail.end;
+    const fresh = previous === end ? events : events.filter((event) => event.offset > end);
+    if (fresh.length === 0) return;
+    tail.append(fresh);
+    this.#enqueue(fresh, end);
+  }
+
+  #hasHole(): boolean {
+    const tail = this.#tail;
+    if (tail === undefined) return false;
+    if (this.#suspect) return true;
+    return this.#heardEpoch !== "" && (this.#heardEpoch !== tail.epoch || this.#heard > tail.end);
+  }
+
+  /**
+   * Reads the log from the tail's end whatever was heard, and resolves when the tail is as far as the log was. For a
+   * broker that was away, for a look whether the last event before a silence was lost, and for a reader who is ahead.
+   */
+  refresh(): Promise<void> {
+    this.#suspect = true;
+    return this.#tail === undefined ? Promise.resolve() : this.#repair();
+  }
+
+  /** Never rejects: a read that fails is tried again until the room is closed. */
+  #repair(): Promise<void> {
+    this.#repairing ??= this.#closeHole().finally(() => {
+      this.#repairing = undefined;
+    });
+    return this.#repairing;
+  }
+
+  async #closeHole(): Promise<void> {
+    let retryMs: number = RETRY_MS[0];
+    while (!this.#closed && this.#hasHole()) {
+      const tail = this.#tail as Tail;
+      this.#suspect = false;
+      try {
+        const since = { epoch: tail.epoch, offset: tail.end };
+        const heard = this.#heard;
+        const heardEpoch = this.#heardEpoch;
+        const read = await this.#broker.history(this.name, { since }, PAGE_EVENTS, this.rules);
+        this.#apply(since, read);
+        // The log is the truth: what was heard of before this read and is not in it is not there to wait for (an
+        // event of an epoch that has passed, say). What was heard of during the read may well be.
+        if (!read.more && heard === this.#heard && heardEpoch === this.#heardEpoch) this.#heardEpoch = "";
+        retryMs = RETRY_MS[0];
+      } catch {
+        this.#suspect = true;
+        await new Promise((resolve) => setTimeout(resolve, retryMs * (0.5 + Math.random())));
+        retryMs = Math.min(retryMs * 2, RETRY_MS[1]);
+      }
+    }
+  }
+
+  /** Takes what the log has after `since`, read while deliveries may have gone on. */
+  #apply(since: Position, read: History): void {
+    if (this.#closed) return;
+    const tail = this.#tail as Tail;
+    if (read.events === undefined || read.position.epoch !== tail.epoch) {
+      this.#restart(read.position);
+      return;
+    }
+    this.#append(tail, read.events, since.offset);
+  }
+
+  /** Continuity is lost: goes on from the log's end, and tells everyone here. */
+  #restart(position: Position): void {
+    this.flush();
+    this.#tail = new Tail(position.epoch, position.offset, Math.min(this.rules.history.size, MAX_TAIL_EVENTS));
+    for (const codec of this.#readers.keys()) {
+      const frame = codec.encode({ type: "reset", room: this.name, position, reason: "history_lost" });
+      this.#fanout.publish(this.name, codec, frame);
+    }
+  }
+
+  /** See `Tail.after`; `undefined` too where `since` is of another epoch. */
+  after(since: Position): readonly RoomEvent[] | undefined {
+    return this.#tail?.epoch === since.epoch ? this.#tail.after(since.offset) : undefined;
+  }
+
+  /** Counts a reader in. The caller has just flushed, and puts the reader's link into the room in the same turn. */
+  enter(codec: ServerCodec): void {
+    this.#readers.set(codec, (this.#readers.get(codec) ?? 0) + 1);
+  }
+
+  /** Counts a reader out. */
+  exit(codec: ServerCodec): void {
+    const left = (this.#readers.get(codec) ?? 1) - 1;
+    if (left > 0) this.#readers.set(codec, left);
+    else this.#readers.delete(codec);
+  }
+
+  /** At once when the room was quiet, else together with what else comes within `batchMs` of the last frame. */
+  #enqueue(events: readonly RoomEvent[], previous: number): void {
+    if (this.#readers.size === 0) return;
+    if (this.#pending.length === 0) this.#pendingPrevious = previous;
+    for (const event of events) {
+      this.#pending.push(event);
+      this.#pendingBytes += event.size;
+    }
+    if (this.#pendingBytes >= PAGE_BYTES) {
+      this.flush();
+    } else if (this.#flushTimer === undefined) {
+      const waitMs = this.#flushedAt + this.rules.batchMs - performance.now();
+      if (waitMs <= 0) this.flush();
+      else this.#flushTimer = setTimeout(() => this.flush(), waitMs);
+    }
+  }
+
+  #dropPending(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+  }
+
+  /** Sends what waits to everyone here. Before any join's cut, so that the newcomer gets none of it twice. */
+  flush(): void {
+    const events = this.#pending;
+    if (events.length === 0) return;
+    let previous = this.#pendingPrevious;
+    this.#dropPending();
+    this.#flushedAt = performance.now();
+    for (let from = 0; from < events.length; ) {
+      const count = pageLength(events, from);
+      const page = from === 0 && count === events.length ? events : events.slice(from, from + count);
+      const head: EventsHead = this.hasHistory
+        ? { type: "events", room: this.name, previous }
+        : { type: "events", room: this.name };
+      for (const codec of this.#readers.keys()) {
+        this.#fanout.publish(this.name, codec, codec.encodeEvents(head, page));
+      }
+      previous = (page[page.length - 1] as RoomEvent).offset;
+      from += count;
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import { kindOf } from "../../protocol/names.js";
+import type { Broker, Deliver } from "../engine/engine.js";
+import { type Fanout, Room } from "./room.js";
+import type { KindRules } from "./rules.js";
+
+export type RoomsOptions = {
+  readonly openBroker: (deliver: Deliver) => Broker;
+  readonly fanout: Fanout;
+  readonly rulesFor: (kind: string) => KindRules;
+  /** How long a room stays open after its last member left, in milliseconds: those who come back find it warm. */
+  readonly lingerMs: number;
+  /** How often each tail is compared with its log's end, in milliseconds; 0: never, where nothing can be lost. */
+  readonly checkMs: number;
+};
+
+/** The most rooms that linger at once; beyond it the one that has lingered longest is closed. */
+const MAX_LINGERING = 10_000;
+/** In how many parts a round of checks is cut, so that the reads are spread over it. */
+const CHECK_SLICES = 20;
+
+/** The rooms with someone here, and those that had someone a moment ago. */
+export class Rooms {
+  readonly broker: Broker;
+  readonly #options: RoomsOptions;
+  readonly #rooms = new Map<string, Room>();
+  /** One promise for all who open the same room. */
+  readonly #opening = new Map<string, Promise<Room>>();
+  /** Rooms without a hold, and when they are closed, in the order they were left. */
+  readonly #lingering = new Map<Room, number>();
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+    this.broker = options.openBroker((name, epoch, events, previous) =>
+      this.#rooms.get(name)?.deliver(epoch, events, previous),
+    );
+    this.#every(Math.max(10, Math.min(1000, options.lingerMs / 4)), () => this.#sweep());
+    if (options.checkMs > 0) this.#startChecks(options.checkMs);
+  }
+
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  rulesFor(room: string): KindRules {
+    return this.#options.rulesFor(kindOf(room));
+  }
+
+  /** Opens the room, or finds it open, and keeps it so until `release`. Rejects with what the engine says. */
+  async hold(name: string): Promise<Room> {
+    const open = this.find(name);
+    if (open !== undefined) {
+      this.#take(open);
+      return open;
+    }
+    let opening = this.#opening.get(name);
+    if (opening === undefined) {
+      opening = this.#open(name).finally(() => this.#opening.delete(name));
+      this.#opening.set(name, opening);
+    }
+    const room = await opening;
+    this.#take(room);
+    return room;
+  }
+
+  /** The room where it is open already, else `undefined`. */
+  find(name: string): Room | undefined {
+    return this.#opening.has(name) ? undefined : this.#rooms.get(name);
+  }
+
+  /** `hold` for a room that `find` has given. */
+  take(room: Room): void {
+    this.#take(room);
+  }
+
+  #take(room: Room): void {
+    room.holds++;
+    this.#lingering.delete(room);
+  }
+
+  async #open(name: string): Promise<Room> {
+    const room = new Room(name, this.rulesFor(name), this.broker, this.#options.fanout);
+    // It takes deliveries from here on: what comes before its tail is noted as heard of.
+    this.#rooms.set(name, room);
+    try {
+      await room.open();
+    } catch (error) {
+      this.#rooms.delete(name);
+      await room.close().catch(() => undefined);
+      throw error;
+    }
+    // Until someone takes it, and for good if nobody does.
+    this.#linger(room);
+    return room;
+  }
+
+  /** Gives back one hold. */
+  release(room: Room): void {
+    room.holds--;
+    if (room.holds === 0) this.#linger(room);
+  }
+
+  #linger(room: Room): void {
+    this.#lingering.set(room, performance.now() + this.#options.lingerMs);
+    if (this.#lingering.size > MAX_LINGERING) {
+      const [oldest] = this.#lingering.keys();
+      if (oldest !== undefined) this.#close(oldest);
+    }
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const [room, until] of this.#lingering) {
+      if (until > now) return;
+      this.#close(room);
+    }
+  }
+
+  #close(room: Room): void {
+    this.#lingering.delete(room);
+    this.#rooms.delete(room.name);
+    // What the broker cannot be told now it will not deliver either: its connection is gone.
+    room.close().catch(() => undefined);
+  }
+
+  /** The broker's connection was away: every room is taken to have a hole. */
+  suspectAll(): void {
+    for (const room of this.#rooms.values()) if (room.hasHistory) void room.refresh();
+  }
+
+  /** Looks at every tail once a round, a slice at a time, with jitter so that nodes do not keep step. */
+  #startChecks(checkMs: number): void {
+    let round: Room[] = [];
+    const slice = (): void => {
+      if (round.length === 0) round = [...this.#rooms.values()].filter((room) => room.hasHistory);
+      const count = Math.ceil(this.#rooms.size / CHECK_SLICES);
+      for (const room of round.splice(0, count)) if (this.#rooms.get(room.name) === room) void room.refresh();
+    };
+    this.#every((checkMs / CHECK_SLICES) * (0.8 + 0.2 * Math.random()), slice);
+  }
+
+  #every(ms: number, act: () => void): void {
+    const timer = setInterval(act, ms);
+    timer.unref();
+    this.#timers.push(timer);
+  }
+
+  /** Sends what waits, closes every room and then the broker. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    const rooms = [...this.#rooms.values()];
+    this.#rooms.clear();
+    this.#lingering.clear();
+    for (const room of rooms) room.flush();
+    await Promise.allSettled(rooms.map((room) => room.close()));
+    await this.broker.close();
+  }
+}

@@ -1,0 +1,82 @@
+import type { RoomEvent } from "../../protocol/event.js";
+import type { Position } from "../../protocol/positions.js";
+import type { Broker } from "../engine/engine.js";
+import { PAGE_EVENTS, pageLength, type Room } from "./room.js";
+
+/** The cut between what a joiner gets in the answer and what reaches it as a member. */
+export type Cut = {
+  readonly position: Position | undefined;
+  /** Whether everything after `since` was or is handed over. */
+  readonly recovered: boolean;
+  readonly events: readonly RoomEvent[];
+};
+
+/** Who is being brought up to the room. */
+export interface Joiner {
+  /** Takes a full page that comes before the cut; resolves once it is read so far that the next may come. */
+  page(events: readonly RoomEvent[], previous: number): Promise<void>;
+  /**
+   * Takes the rest and becomes a member, before it returns: a promise here, even one that is settled, would let other
+   * things happen between the two. What waited in the room was flushed to those who were members, so that what is
+   * appended from now on reaches the joiner as a member, and nothing else does.
+   */
+  cut(cut: Cut): void;
+  /** Whether the joiner has gone meanwhile: nothing more is done for it. */
+  readonly gone: boolean;
+}
+
+/**
+ * Brings a joiner from `since` to the room's tail, a page at a time, and makes the cut: `undefined` means
+ * that it is made already, a promise that it is made, or the joiner gone, once it resolves.
+ */
+export function stitch(
+  room: Room,
+  broker: Broker,
+  since: Position | undefined,
+  joiner: Joiner,
+): Promise<void> | undefined {
+  if (since === undefined || !room.hasHistory) return cutAt(room, joiner, [], false);
+  return catchUp(room, broker, since, joiner);
+}
+
+async function catchUp(room: Room, broker: Broker, since: Position, joiner: Joiner): Promise<void> {
+  let from = since;
+  /** Read from the log, and not handed over yet: a short rest goes into the answer itself. */
+  let read: readonly RoomEvent[] = [];
+  let refreshed = false;
+  while (!joiner.gone) {
+    const position = room.position as Position;
+    if (position.epoch !== since.epoch) return cutAt(room, joiner, [], false);
+    const previous = read.length > 0 ? (read[read.length - 1] as RoomEvent).offset : from.offset;
+    if (previous > position.offset) {
+      // A reader ahead of this node: look once how far the log really is, and believe nobody beyond it.
+      if (refreshed) return cutAt(room, joiner, [], false);
+      refreshed = true;
+      await room.refresh();
+      continue;
+    }
+    const rest = room.after({ epoch: since.epoch, offset: previous });
+    const events = rest === undefined ? read : read.length === 0 ? rest : [...read, ...rest];
+    const count = pageLength(events);
+    if (rest !== undefined && count === events.length) return cutAt(room, joiner, events, true);
+    if (events.length > 0) {
+      const page = events.slice(0, count);
+      await joiner.page(page, from.offset);
+      from = { epoch: since.epoch, offset: (page[page.length - 1] as RoomEvent).offset };
+      // What of the log's page is left goes first; what was the tail's is asked of the tail again, as it is then.
+      read = read.slice(count);
+      if (read.length > 0 || rest !== undefined) continue;
+    }
+    const { events: next } = await broker.history(room.name, { since: from }, PAGE_EVENTS, room.rules);
+    if (next === undefined || next.length === 0) {
+      if (!joiner.gone) cutAt(room, joiner, [], false);
+      return;
+    }
+    read = next;
+  }
+}
+
+function cutAt(room: Room, joiner: Joiner, events: readonly RoomEvent[], recovered: boolean): undefined {
+  room.flush();
+  joiner.cut({ position: room.position, recovered, events });
+}

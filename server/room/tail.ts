@@ -1,0 +1,77 @@
+import type { RoomEvent } from "../../protocol/event.js";
+
+/** How much a tail keeps at the most, in bytes (by `RoomEvent.size`), whatever its count allows. */
+const MAX_BYTES = 1 << 20;
+
+/**
+ * A room's last events as this node saw them, without a hole: every event of the log after `start` and up to `end`.
+ * Offsets rise, but need not be consecutive: an event follows another because the log said so.
+ */
+export class Tail {
+  readonly epoch: string;
+  readonly #maxEvents: number;
+  /** The events, oldest first, from `#first` on; what is before it was dropped and waits to be cut off. */
+  #events: RoomEvent[] = [];
+  #first = 0;
+  #bytes = 0;
+  #start: number;
+  #end: number;
+
+  /** An empty tail at the log's position `end`. */
+  constructor(epoch: string, end: number, maxEvents: number) {
+    this.epoch = epoch;
+    this.#maxEvents = maxEvents;
+    this.#start = end;
+    this.#end = end;
+  }
+
+  /** The offset before the oldest event: what a reader there has not seen is all here. */
+  get start(): number {
+    return this.#start;
+  }
+
+  /** The last event's offset. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Puts events in front that are known to stand right before the tail's end, when it is still empty. */
+  warm(events: readonly RoomEvent[], start: number): void {
+    const end = this.#end;
+    this.#start = start;
+    this.append(events);
+    this.#end = end;
+  }
+
+  /** Appends a run that follows on `end`. */
+  append(events: readonly RoomEvent[]): void {
+    for (const event of events) {
+      this.#events.push(event);
+      this.#bytes += event.size;
+      this.#end = event.offset;
+    }
+    while (this.#events.length - this.#first > this.#maxEvents || this.#bytes > MAX_BYTES) {
+      const dropped = this.#events[this.#first++] as RoomEvent;
+      this.#bytes -= dropped.size;
+      this.#start = dropped.offset;
+    }
+    // Cut off once as much is dropped as is kept: each event is moved about once in its life.
+    if (this.#first > 64 && this.#first * 2 > this.#events.length) {
+      this.#events = this.#events.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** What a reader at `offset` has not seen, or `undefined` where the tail does not reach back that far, or not on. */
+  after(offset: number): readonly RoomEvent[] | undefined {
+    if (offset < this.#start || offset > this.#end) return undefined;
+    let low = this.#first;
+    let high = this.#events.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#events[middle] as RoomEvent).offset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return this.#events.slice(low);
+  }
+}

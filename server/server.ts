@@ -1,0 +1,246 @@
+import { closeCodes, ProtocolError } from "../protocol/codes.js";
+import { describe } from "../protocol/fields.js";
+import { isEventName, isRoomName, MAX_KEY_LENGTH } from "../protocol/names.js";
+import { Payload } from "../protocol/payload.js";
+import type { Position } from "../protocol/positions.js";
+import { TicketSeal } from "./access/ticket.js";
+import { TokenError, verifyToken } from "./access/token.js";
+import { ConfigError, isLoopback, parseSettings, type Settings, type SettingsInput } from "./config.js";
+import { openEngine } from "./engine/open.js";
+import { type Hooks, Refusal } from "./hooks/hooks.js";
+import { createLog, type Log } from "./log.js";
+import { Rooms } from "./room/rooms.js";
+import { resolveKinds } from "./room/rules.js";
+import { Sessions } from "./session/sessions.js";
+import { verbs } from "./session/verbs.js";
+import { httpRoutes } from "./transport/http.js";
+import { ListenError, Listener } from "./transport/listener.js";
+import { WebSockets } from "./transport/websocket.js";
+
+export type {
+  Action,
+  AuthenticateQuestion,
+  AuthorizeQuestion,
+  CallQuestion,
+  Hooks,
+  Identity,
+  PublishQuestion,
+} from "./hooks/hooks.js";
+export type { Log, Position, Settings, SettingsInput };
+export { ConfigError, ListenError, ProtocolError, Refusal };
+
+/** Settings as in `docs/operations.md`, and the application's hooks. */
+export type ServerOptions = SettingsInput &
+  Hooks & {
+    /** Where the server's own words go; by default lines on standard error. */
+    readonly log?: Log | undefined;
+  };
+
+export type PublishOptions = {
+  /** Names this publish: the same key from the same sender within the window is not a second event. */
+  readonly key?: string;
+  /** The user it is from. */
+  readonly from?: string;
+};
+
+/** The clients are told to come back within this time, each at a moment of its own, in milliseconds. */
+const COME_BACK_MS = 2000;
+/** How often `close` looks whether the last connection has gone, in milliseconds. */
+const CLOSING_LOOK_MS = 10;
+
+/** A running node. */
+export interface Server {
+  /** The TCP port it listens on. */
+  readonly port: number;
+  /** `http://host:port` */
+  readonly url: string;
+  readonly settings: Settings;
+  /** How many clients are connected, those included that have not said hello. */
+  readonly connections: number;
+  /** How many rooms are open: with someone here, or lingering. */
+  readonly openRooms: number;
+  /**
+   * Publishes an event, as the application. Resolves once it is in the log, with its position; with `undefined` in a
+   * room without history. Rejects with `ProtocolError` for names or data that cannot travel, and with `EngineError`.
+   */
+  publish(room: string, event: string, data: unknown, options?: PublishOptions): Promise<Position | undefined>;
+  /**
+   * Takes no new connections, tells every client to come back (close code 4100, each after a delay of its own), waits
+   * for publishes under way and ends. Resolves after `shutdownMs` at the latest.
+   */
+  close(): Promise<void>;
+}
+
+/** Counts the turns of the event loop, while somebody asks. */
+function turnCounter(): () => number {
+  let turn = 1;
+  let armed = false;
+  return () => {
+    if (!armed) {
+      armed = true;
+      setImmediate(() => {
+        turn++;
+        armed = false;
+      });
+    }
+    return turn;
+  };
+}
+
+/** The application's own `authenticate`, or the one that a secret stands for; without either everyone is let in. */
+function hooksOf(options: ServerOptions, settings: Settings): Hooks {
+  const { authorize, onPublish, onCall } = options;
+  const byToken = settings.secret === undefined ? undefined : authenticateByToken(settings.secret);
+  return { authenticate: options.authenticate ?? byToken, authorize, onPublish, onCall };
+}
+
+function authenticateByToken(secret: string): Hooks["authenticate"] {
+  const verify = verifyToken(secret);
+  return async ({ token }) => {
+    if (token === undefined) return undefined;
+    try {
+      return await verify(token);
+    } catch (error) {
+      throw error instanceof TokenError ? new Refusal(error.code, error.message) : error;
+    }
+  };
+}
+
+const SETTING_FREE = ["authenticate", "authorize", "onPublish", "onCall", "log"] as const;
+
+function settingsOf(options: ServerOptions): Settings {
+  const given: { [name: string]: unknown } = { ...options };
+  for (const name of SETTING_FREE) delete given[name];
+  return parseSettings(given as SettingsInput, { authenticates: options.authenticate !== undefined });
+}
+
+/**
+ * Starts a node: a server with the memory engine, in this process. It listens once the promise is resolved.
+ * Rejects with `ConfigError` for settings that are wrong, and with `ListenError` where the port cannot be had.
+ */
+export async function createServer(options: ServerOptions = {}): Promise<Server> {
+  const settings = settingsOf(options);
+  const log = options.log ?? createLog({ level: settings.logLevel });
+  const loopback = isLoopback(settings.host);
+  const listener = await Listener.create();
+  const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
+  const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
+  const rooms = new Rooms({
+    openBroker: openEngine(settings),
+    fanout: sockets,
+    rulesFor: resolveKinds(settings.kinds),
+    lingerMs: settings.lingerMs,
+    checkMs: settings.checkMs,
+  });
+  const sessions = new Sessions({
+    context: {
+      node: settings.node,
+      verbs,
+      rooms,
+      hooks: hooksOf(options, settings),
+      limits: settings,
+      heartbeatMs: settings.heartbeatMs,
+      tickets: new TicketSeal(settings.secret, settings.resumeWindowMs),
+      log,
+      turn: turnCounter(),
+    },
+    helloTimeoutMs: settings.helloTimeoutMs,
+    publishedBytes: () => sockets.publishedBytes,
+  });
+  let ready = false;
+  listener.serve(httpRoutes({ ready: () => ready, page: settings.page }), failed);
+  const server = new Node({ settings, log, listener, sockets, rooms, sessions, onClosing: () => (ready = false) });
+  await server.listen();
+  ready = true;
+  return server;
+}
+
+type Parts = {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly listener: Listener;
+  readonly sockets: WebSockets;
+  readonly rooms: Rooms;
+  readonly sessions: Sessions;
+  readonly onClosing: () => void;
+};
+
+class Node implements Server {
+  readonly settings: Settings;
+  readonly #parts: Parts;
+  #port = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.settings = parts.settings;
+    this.#parts = parts;
+  }
+
+  async listen(): Promise<void> {
+    const { listener, settings, sockets, sessions, rooms } = this.#parts;
+    try {
+      this.#port = await listener.listen(settings.host, settings.port);
+    } catch (error) {
+      await rooms.close();
+      throw error;
+    }
+    sockets.start(sessions);
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    const { host } = this.settings;
+    return `http://${host.includes(":") ? `[${host}]` : host}:${this.#port}`;
+  }
+
+  get connections(): number {
+    return this.#parts.sessions.size;
+  }
+
+  get openRooms(): number {
+    return this.#parts.rooms.size;
+  }
+
+  async publish(
+    room: string,
+    event: string,
+    data: unknown,
+    options: PublishOptions = {},
+  ): Promise<Position | undefined> {
+    const { rooms } = this.#parts;
+    if (!isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
+    if (!isEventName(event)) throw new ProtocolError("event", "an event's name", describe(event));
+    const { key, from } = options;
+    if (key !== undefined && (key === "" || key.length > MAX_KEY_LENGTH)) {
+      throw new ProtocolError("key", `1 to ${MAX_KEY_LENGTH} characters`, describe(key));
+    }
+    const published = { event, data: Payload.ofValue(data), from, at: Date.now(), key };
+    return rooms.broker.publish(room, published, rooms.rulesFor(room));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { listener, sockets, rooms, sessions, log, settings, onClosing } = this.#parts;
+    const until = performance.now() + settings.shutdownMs;
+    onClosing();
+    log.info("closing", { connections: sessions.size });
+    listener.stop();
+    sockets.stop();
+    const comeBack = () => JSON.stringify({ retryMs: Math.floor(Math.random() * COME_BACK_MS) });
+    sessions.closeAll(closeCodes.moving, comeBack);
+    await rooms.close();
+    while (sockets.open > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, CLOSING_LOOK_MS));
+    }
+    if (sockets.open > 0) log.warn("cutting connections that did not end in time", { connections: sockets.open });
+    listener.close();
+    log.info("closed");
+  }
+}

@@ -1,0 +1,20 @@
+import type { ServerCodec, Wire } from "../../protocol/codec.js";
+import type { CloseCode } from "../../protocol/codes.js";
+
+/** What a session sees of its transport. Every method may be called at any time, also after the end, and throws nothing. */
+export interface Link {
+  readonly codec: ServerCodec;
+  /** The address at the other end; what it is after the end of the link is not promised. */
+  readonly address: string;
+  readonly origin: string | undefined;
+  send(frame: Wire): void;
+  /** From now on what is published in the room reaches this link. */
+  join(room: string): void;
+  leave(room: string): void;
+  /** How many bytes wait here because the client does not read them. */
+  buffered(): number;
+  /** Lets the link have the heartbeats. Once, after the welcome. */
+  beat(): void;
+  /** Closes with a code, and ends what the session had of it. */
+  close(code: CloseCode, reason?: string): void;
+}

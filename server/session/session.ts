@@ -1,0 +1,301 @@
+import type { EventsHead, PlainServerFrame, ReceivedFrame, Wire } from "../../protocol/codec.js";
+import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../../protocol/codes.js";
+import type { RoomEvent } from "../../protocol/event.js";
+import type { SessionLimits } from "../access/limits.js";
+import type { TicketSeal } from "../access/ticket.js";
+import { EngineError } from "../engine/engine.js";
+import { type Hooks, Refusal } from "../hooks/hooks.js";
+import type { Room } from "../room/room.js";
+import type { Rooms } from "../room/rooms.js";
+import type { Link } from "./link.js";
+
+/** What anyone may ask. `greet` answers the hello, `act` everything after it. */
+export interface Verbs {
+  greet(session: Session, frame: ReceivedFrame & { type: "hello" }): void | Promise<void>;
+  act(session: Session, frame: ReceivedFrame): void | Promise<void>;
+}
+
+/** Where a session says what it did: for whoever runs the server. */
+export interface SessionLog {
+  debug(message: string, fields: { readonly [name: string]: unknown }): void;
+  error(message: string, fields: { readonly [name: string]: unknown }): void;
+}
+
+/** What all sessions of a node share. */
+export type SessionContext = {
+  readonly node: string;
+  readonly verbs: Verbs;
+  readonly rooms: Rooms;
+  readonly hooks: Hooks;
+  readonly limits: SessionLimits;
+  readonly heartbeatMs: number;
+  readonly tickets: TicketSeal;
+  readonly log: SessionLog;
+  /** The number of the event loop's present turn. */
+  turn(): number;
+};
+
+/** This node's sessions, as far as one of them needs to know. */
+export interface Registry {
+  readonly context: SessionContext;
+  /** The session has its id now, and its end in time. */
+  opened(session: Session): void;
+  remove(session: Session): void;
+}
+
+/** A session's part in a room. */
+export type Membership = {
+  readonly room: Room;
+  /** `joining` until the cut; `skipping` while the client is too slow for it: it gets nothing, and is told later. */
+  state: "joining" | "joined" | "skipping";
+};
+
+/**
+ * One connected client, whatever carries it. It lives as long as its link: a client that comes back is a new session
+ * object, under the same id where it shows its ticket.
+ *
+ * `receive` is called by the transport, once for every frame, and returns in the same turn whatever the frame needs.
+ */
+export class Session {
+  readonly link: Link;
+  readonly registry: Registry;
+  /** "" until the hello was answered. */
+  id = "";
+  user: string | undefined;
+  info: unknown;
+  /** Unix milliseconds. */
+  expiresAt: number | undefined;
+  renewAsked = false;
+  state: "new" | "greeting" | "open" | "closed" = "new";
+  readonly rooms = new Map<string, Membership>();
+  /** The publishes that wait for the application, one behind the other. */
+  publishing: Promise<void> | undefined;
+  #waiting = 0;
+  /** What came behind a hello that still waits for the application. */
+  #early: ReceivedFrame[] | undefined;
+  #turn = 0;
+  #framesThisTurn = 0;
+  #drained: (() => void)[] | undefined;
+
+  constructor(link: Link, registry: Registry) {
+    this.link = link;
+    this.registry = registry;
+  }
+
+  get context(): SessionContext {
+    return this.registry.context;
+  }
+
+  /** Takes one message. */
+  receive(wire: Wire): void {
+    if (this.state === "closed" || !this.#withinBudget()) return;
+    let frame: ReceivedFrame;
+    try {
+      frame = this.link.codec.decode(wire);
+    } catch (error) {
+      this.#refuseFrame(error);
+      return;
+    }
+    const length = typeof wire === "string" ? Buffer.byteLength(wire) : wire.length;
+    const { maxFrameBytes } = this.context.limits;
+    if (length > maxFrameBytes) {
+      this.error(frame.id, "too_large", `frame: expected at most ${maxFrameBytes} bytes, got ${length}`);
+    } else {
+      this.#take(frame);
+    }
+  }
+
+  /** How many frames of one client a turn of the loop may hold: beyond it the others would wait for this one. */
+  #withinBudget(): boolean {
+    const turn = this.context.turn();
+    if (this.#turn !== turn) {
+      this.#turn = turn;
+      this.#framesThisTurn = 0;
+    }
+    if (++this.#framesThisTurn <= this.context.limits.maxFramesPerTurn) return true;
+    this.close(closeCodes.tooManyRequests, "too many frames at once");
+    return false;
+  }
+
+  #refuseFrame(error: unknown): void {
+    if (!(error instanceof ProtocolError)) {
+      this.fail(undefined, error);
+    } else if (error.fatal) {
+      this.close(closeCodes.protocolError, error.message.slice(0, 100));
+    } else {
+      this.error(error.id, "bad_request", error.message);
+    }
+  }
+
+  #take(frame: ReceivedFrame): void {
+    if (this.state === "open") {
+      this.#act(frame);
+    } else if (frame.type === "hello" && this.state === "new") {
+      this.state = "greeting";
+      this.settle(frame.id, () => this.context.verbs.greet(this, frame));
+    } else if (this.state === "greeting" && frame.type !== "hello") {
+      this.#early ??= [];
+      if (this.#early.length < this.context.limits.maxRequests) this.#early.push(frame);
+      else this.error(frame.id, "too_many", "frame: expected fewer requests before the hello is answered");
+    } else {
+      const expected = this.state === "new" ? "hello as the first frame" : "one hello";
+      this.error(frame.id, "bad_request", `type: expected ${expected}, got ${frame.type}`);
+    }
+  }
+
+  #act(frame: ReceivedFrame): void {
+    if (this.#waiting >= this.context.limits.maxRequests) {
+      const limit = this.context.limits.maxRequests;
+      this.error(frame.id, "too_many", `frame: expected at most ${limit} requests without an answer`, 100);
+      return;
+    }
+    this.settle(frame.id, () => this.context.verbs.act(this, frame));
+  }
+
+  /** Runs a verb to its end: whatever it throws or rejects with becomes the answer to `id`. */
+  settle(id: number | undefined, run: () => void | Promise<void>): void {
+    try {
+      const running = run();
+      if (running === undefined) return;
+      this.#waiting++;
+      running
+        .catch((error: unknown) => this.fail(id, error))
+        .finally(() => {
+          this.#waiting--;
+        });
+    } catch (error) {
+      this.fail(id, error);
+    }
+  }
+
+  /** The hello was answered: what came behind it is taken now. */
+  opened(): void {
+    this.state = "open";
+    this.registry.opened(this);
+    const early = this.#early;
+    this.#early = undefined;
+    for (const frame of early ?? []) if (this.state === "open") this.#act(frame);
+  }
+
+  send(frame: PlainServerFrame): void {
+    if (this.state !== "closed") this.link.send(this.link.codec.encode(frame));
+  }
+
+  sendEvents(head: EventsHead, events: readonly RoomEvent[]): void {
+    if (this.state !== "closed") this.link.send(this.link.codec.encodeEvents(head, events));
+  }
+
+  error(id: number | undefined, code: ErrorCode, message: string, retryMs?: number): void {
+    this.send({
+      type: "error",
+      ...(id === undefined ? {} : { id }),
+      code,
+      message,
+      ...(retryMs === undefined ? {} : { retryMs }),
+    });
+  }
+
+  /** Answers with what went wrong: known errors in their own words, others as `internal`, with the words in the log only. */
+  fail(id: number | undefined, error: unknown): void {
+    if (error instanceof ProtocolError) this.error(id, "bad_request", error.message);
+    else if (error instanceof EngineError || error instanceof Refusal) {
+      this.error(id, error.code, error.message, error.retryMs);
+    } else {
+      this.context.log.error("a request failed", { session: this.id, error: String(error) });
+      this.error(id, "internal", "the server failed at this");
+    }
+  }
+
+  /** Resolves when the client has read so much that another page may follow, or when it has gone. */
+  hasRead(): Promise<void> | undefined {
+    if (this.state === "closed" || this.link.buffered() <= this.context.limits.maxBackpressureBytes / 4)
+      return undefined;
+    return new Promise((resolve) => {
+      this.#drained ??= [];
+      this.#drained.push(resolve);
+    });
+  }
+
+  /** The transport has sent some of what waited. */
+  drained(): void {
+    if (this.state === "closed") return;
+    if (this.link.buffered() > this.context.limits.maxBackpressureBytes / 4) return;
+    const waiting = this.#drained;
+    this.#drained = undefined;
+    for (const resolve of waiting ?? []) resolve();
+    this.#goOn();
+  }
+
+  /** Looks whether the client keeps up; called now and then while much is being sent. */
+  checkBacklog(): void {
+    if (this.state === "closed" || this.link.buffered() <= this.context.limits.maxBackpressureBytes) return;
+    if (!this.#skip()) this.close(closeCodes.tooSlow, "too slow: come back and resume");
+  }
+
+  /** Takes the client out of the rooms whose rule is to skip a slow reader; whether there were any. */
+  #skip(): boolean {
+    let skipped = false;
+    for (const [name, membership] of this.rooms) {
+      if (membership.state !== "joined" || membership.room.rules.slow !== "skip") continue;
+      this.link.leave(name);
+      membership.room.exit(this.link.codec);
+      membership.state = "skipping";
+      skipped = true;
+    }
+    return skipped;
+  }
+
+  /** The client has caught up: it is told what it was spared, and is back in those rooms from here on. */
+  #goOn(): void {
+    for (const [name, membership] of this.rooms) {
+      if (membership.state !== "skipping") continue;
+      const { room } = membership;
+      room.flush();
+      const position = room.position;
+      this.send({ type: "reset", room: name, ...(position === undefined ? {} : { position }), reason: "slow" });
+      this.enter(membership);
+    }
+  }
+
+  /** Puts the link into the room. In the same turn the room was flushed and the client was told where it stands. */
+  enter(membership: Membership): void {
+    membership.state = "joined";
+    membership.room.enter(this.link.codec);
+    this.link.join(membership.room.name);
+  }
+
+  /** Takes the session out of a room, whatever its part in it was. */
+  leave(name: string): boolean {
+    const membership = this.rooms.get(name);
+    if (membership === undefined) return false;
+    this.rooms.delete(name);
+    if (membership.state === "joined") {
+      this.link.leave(name);
+      membership.room.exit(this.link.codec);
+    }
+    this.context.rooms.release(membership.room);
+    return true;
+  }
+
+  close(code: CloseCode, reason?: string): void {
+    if (this.state === "closed") return;
+    this.context.log.debug("closing a session", { session: this.id, code });
+    // The link ends the session in turn, some transports before this returns.
+    this.link.close(code, reason);
+    this.ended();
+  }
+
+  /** The link is gone. Called once or more. */
+  ended(): void {
+    if (this.state === "closed") return;
+    this.state = "closed";
+    for (const { room, state } of this.rooms.values()) {
+      if (state === "joined") room.exit(this.link.codec);
+      this.context.rooms.release(room);
+    }
+    this.rooms.clear();
+    for (const resolve of this.#drained ?? []) resolve();
+    this.#drained = undefined;
+    this.registry.remove(this);
+  }
+}

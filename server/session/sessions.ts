@@ -1,0 +1,99 @@
+import { closeCodes } from "../../protocol/codes.js";
+import type { Link } from "./link.js";
+import { type Registry, Session, type SessionContext } from "./session.js";
+
+/** How long before its end a client is asked for a new token, in milliseconds. */
+const RENEW_AHEAD_MS = 60_000;
+/** How often the registry looks after its sessions, in milliseconds. */
+const SWEEP_MS = 250;
+
+export type SessionsOptions = {
+  readonly context: SessionContext;
+  /** How long a connection may take to say hello, in milliseconds. */
+  readonly helloTimeoutMs: number;
+  /** How many bytes were published so far, each frame counted once: while it stands still nobody falls behind. */
+  readonly publishedBytes: () => number;
+};
+
+/** All of this node's sessions. One timer looks after them: nothing is kept running per session. */
+export class Sessions implements Registry {
+  readonly context: SessionContext;
+  readonly #options: SessionsOptions;
+  readonly #all = new Set<Session>();
+  readonly #byId = new Map<string, Session>();
+  /** Those that have not said hello, in the order they came, with the time they have until. */
+  readonly #silent = new Map<Session, number>();
+  readonly #expiring = new Set<Session>();
+  readonly #timer: NodeJS.Timeout;
+  #checkedBytes = 0;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.context = options.context;
+    this.#timer = setInterval(() => this.#sweep(), Math.min(SWEEP_MS, options.helloTimeoutMs));
+    this.#timer.unref();
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Begins the session of a link that has just opened. */
+  open(link: Link): Session {
+    const session = new Session(link, this);
+    this.#all.add(session);
+    this.#silent.set(session, performance.now() + this.#options.helloTimeoutMs);
+    return session;
+  }
+
+  opened(session: Session): void {
+    this.#silent.delete(session);
+    const other = this.#byId.get(session.id);
+    this.#byId.set(session.id, session);
+    // Of two links of one session the older is the one that nobody reads any more.
+    if (other !== undefined && other !== session) other.close(closeCodes.replaced, "the session goes on elsewhere");
+    if (session.expiresAt === undefined) this.#expiring.delete(session);
+    else this.#expiring.add(session);
+  }
+
+  remove(session: Session): void {
+    this.#all.delete(session);
+    this.#silent.delete(session);
+    this.#expiring.delete(session);
+    if (this.#byId.get(session.id) === session) this.#byId.delete(session.id);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const [session, until] of this.#silent) {
+      if (until > now) break;
+      session.close(closeCodes.helloTimeout, "no hello in time");
+    }
+    const unix = Date.now();
+    for (const session of this.#expiring) this.#checkExpiry(session, (session.expiresAt ?? unix) - unix);
+    this.#checkBacklogs();
+  }
+
+  #checkExpiry(session: Session, leftMs: number): void {
+    if (leftMs <= 0) {
+      session.close(closeCodes.expired, "the token is past its end");
+    } else if (leftMs <= RENEW_AHEAD_MS && !session.renewAsked) {
+      session.renewAsked = true;
+      session.send({ type: "renew", expiresInMs: leftMs });
+    }
+  }
+
+  /** Looks at every session's backlog, when so much was sent since the last look that one may have grown too long. */
+  #checkBacklogs(): void {
+    const bytes = this.#options.publishedBytes();
+    if (bytes - this.#checkedBytes < this.context.limits.maxBackpressureBytes / 16) return;
+    this.#checkedBytes = bytes;
+    for (const session of this.#all) session.checkBacklog();
+  }
+
+  /** Closes every session, with the reason that `reasonFor` gives each. */
+  closeAll(code: (typeof closeCodes)["moving"], reasonFor: () => string): void {
+    clearInterval(this.#timer);
+    for (const session of this.#all) session.close(code, reasonFor());
+  }
+}

@@ -1,0 +1,83 @@
+import type { ServerCodec } from "../../protocol/codec.js";
+import { jsonServer } from "../../protocol/json-server.js";
+import { msgpackServer } from "../../protocol/msgpack-server.js";
+
+/** What of a request decides whether it may become a WebSocket. A header that is missing is "". */
+export type UpgradeRequest = {
+  readonly upgrade: string;
+  readonly connection: string;
+  readonly version: string;
+  readonly key: string;
+  readonly protocols: string;
+  readonly origin: string;
+  readonly host: string;
+};
+
+export type OriginRules = {
+  /** Origins let in, as browsers write them; `*` lets every one in. None: pages of this server's own host. */
+  readonly origins: readonly string[];
+  /** The server listens on loopback only: pages of this machine are let in, and nothing that names another host. */
+  readonly loopback: boolean;
+};
+
+/** What the client gets instead of a WebSocket. */
+export type Refused = { readonly status: string; readonly reason: string };
+export type Accepted = { readonly codec: ServerCodec; readonly subprotocol: string | undefined };
+
+export const CODECS: readonly ServerCodec[] = [jsonServer, msgpackServer];
+/** 16 bytes in base64 (RFC 6455, 4.1). */
+const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** Whether a host, without its port, is this machine's own loopback. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host) || host === "::1";
+}
+
+/** The host of `Host: example.org:8000`, or of an origin, in lower case; "" where it cannot be told. */
+function hostOf(authority: string): { readonly name: string; readonly host: string } {
+  try {
+    const url = new URL(authority.includes("://") ? authority : `http://${authority}`);
+    return { name: url.hostname, host: url.host };
+  } catch {
+    return { name: "", host: "" };
+  }
+}
+
+/**
+ * Whether a page of this origin may connect. A request without one is no browser's, and says nothing. On loopback the
+ * `Host` must be of this machine too: else any page could have its own name resolve to 127.0.0.1 and be "the same host".
+ */
+export function originAllowed(origin: string, host: string, rules: OriginRules): boolean {
+  const here = hostOf(host);
+  if (rules.loopback && !isLoopback(here.name)) return false;
+  if (origin === "" || rules.origins.includes("*") || rules.origins.includes(origin.toLowerCase())) return true;
+  const there = hostOf(origin);
+  if (rules.origins.length > 0 || there.host === "") return false;
+  return rules.loopback ? isLoopback(there.name) : there.host === here.host;
+}
+
+const bad = (reason: string): Refused => ({ status: "400 Bad Request", reason });
+
+/** Decides about an upgrade. uWebSockets.js itself lets nearly everything through. */
+export function decideUpgrade(request: UpgradeRequest, rules: OriginRules): Accepted | Refused {
+  if (request.upgrade.toLowerCase() !== "websocket") return bad("upgrade: expected websocket");
+  // The token must be there: with `Connection: close` the native code would have a socket that is already ending.
+  if (!/(^|[\s,])upgrade($|[\s,])/i.test(request.connection)) return bad("connection: expected Upgrade");
+  if (/(^|[\s,])close($|[\s,])/i.test(request.connection)) return bad("connection: expected Upgrade without close");
+  if (request.version !== "13") return { status: "426 Upgrade Required", reason: "sec-websocket-version: expected 13" };
+  if (!KEY.test(request.key)) return bad("sec-websocket-key: expected 16 bytes in base64");
+  if (!originAllowed(request.origin, request.host, rules)) {
+    return { status: "403 Forbidden", reason: "origin: expected one that this server lets in" };
+  }
+  const offered = request.protocols
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  if (offered.length === 0) return { codec: jsonServer, subprotocol: undefined };
+  for (const name of offered) {
+    const codec = CODECS.find((known) => known.subprotocol === name);
+    if (codec !== undefined) return { codec, subprotocol: name };
+  }
+  return bad(`sec-websocket-protocol: expected one of ${CODECS.map((codec) => codec.subprotocol).join(", ")}`);
+}

@@ -1,0 +1,218 @@
+import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
+import type { ServerCodec, Wire } from "../../protocol/codec.js";
+import type { CloseCode } from "../../protocol/codes.js";
+import type { Link } from "../session/link.js";
+import type { Session } from "../session/session.js";
+import type { Sessions } from "../session/sessions.js";
+import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
+
+export type WebSocketOptions = OriginRules & {
+  readonly maxFrameBytes: number;
+  readonly maxBackpressureBytes: number;
+  readonly maxConnections: number;
+  readonly idleTimeoutMs: number;
+  readonly heartbeatMs: number;
+};
+
+/** Frames beyond the limit are answered up to this many times it; beyond that the native code closes the connection. */
+const OVERSIZE = 4;
+/** uWebSockets.js drops without a word at its own limit, the close frame too: ours holds well below it. */
+const NATIVE_BACKPRESSURE = 4;
+/** Heartbeats go to one slot of the connections after another, so that no turn of the loop writes to all of them. */
+const HEARTBEAT_SLOTS = 64;
+/** What uWebSockets.js answers to a send that it could not pass to the kernel at once, or not at all. */
+const SENT = 1;
+
+const topicOf = (room: string, codec: ServerCodec): string => (codec.binary ? `m${room}` : `j${room}`);
+const heartbeatTopic = (slot: number, codec: ServerCodec): string => (codec.binary ? `hm${slot}` : `hj${slot}`);
+
+/** A WebSocket, as a session sees it. The object is the socket's user data. */
+class WebSocketLink implements Link {
+  readonly codec: ServerCodec;
+  readonly origin: string | undefined;
+  readonly #slot: number;
+  /** Gone once the socket is: any use of it after that would throw. */
+  ws: WebSocket<WebSocketLink> | undefined;
+  session: Session | undefined;
+  #looking = false;
+
+  constructor(codec: ServerCodec, origin: string | undefined, slot: number) {
+    this.codec = codec;
+    this.origin = origin;
+    this.#slot = slot;
+  }
+
+  get address(): string {
+    return this.ws === undefined ? "" : normalAddress(this.ws.getRemoteAddressAsText());
+  }
+
+  send(frame: Wire): void {
+    if (this.ws?.send(frame, this.codec.binary) !== SENT) this.look();
+  }
+
+  /** Has the session look at its backlog, once the native code is done with what it is doing. */
+  look(): void {
+    if (this.#looking || this.ws === undefined) return;
+    this.#looking = true;
+    setImmediate(() => {
+      this.#looking = false;
+      this.session?.checkBacklog();
+    });
+  }
+
+  join(room: string): void {
+    this.ws?.subscribe(topicOf(room, this.codec));
+  }
+
+  leave(room: string): void {
+    this.ws?.unsubscribe(topicOf(room, this.codec));
+  }
+
+  buffered(): number {
+    return this.ws?.getBufferedAmount() ?? 0;
+  }
+
+  beat(): void {
+    this.ws?.subscribe(heartbeatTopic(this.#slot, this.codec));
+  }
+
+  close(code: CloseCode, reason = ""): void {
+    const ws = this.ws;
+    this.ws = undefined;
+    ws?.end(code, reason);
+  }
+}
+
+/** An address as text, IPv4 in its own form also where it came mapped into IPv6. */
+function normalAddress(text: ArrayBuffer): string {
+  const address = Buffer.from(text).toString();
+  const mapped = /^(?:0000:){5}ffff:([0-9a-f]{2})([0-9a-f]{2}):([0-9a-f]{2})([0-9a-f]{2})$/.exec(address);
+  if (mapped === null) return address.replace(/^::ffff:/, "");
+  return mapped
+    .slice(1)
+    .map((part) => Number.parseInt(part, 16))
+    .join(".");
+}
+
+/** The WebSocket route, and the way from a room to everyone in it. */
+export class WebSockets {
+  readonly #app: TemplatedApp;
+  readonly #options: WebSocketOptions;
+  readonly #onError: (error: unknown) => void;
+  #sessions: Sessions | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #next = 0;
+  /** Sockets that are open, those included whose close is under way. */
+  open = 0;
+  /** Bytes of all frames published so far, each counted once, whatever the number of its readers. */
+  publishedBytes = 0;
+
+  /** Registers the route, so that `publish` may be called from here on (before the first route it would crash). */
+  constructor(app: TemplatedApp, options: WebSocketOptions, onError: (error: unknown) => void) {
+    this.#app = app;
+    this.#options = options;
+    this.#onError = onError;
+    app.ws<WebSocketLink>("/v1/socket", {
+      maxPayloadLength: options.maxFrameBytes * OVERSIZE,
+      maxBackpressure: options.maxBackpressureBytes * NATIVE_BACKPRESSURE,
+      idleTimeout: Math.ceil(options.idleTimeoutMs / 1000),
+      sendPingsAutomatically: true,
+      compression: 0,
+      upgrade: (response, request, context) => this.#guard(() => this.#upgrade(response, request, context)),
+      open: (ws) => this.#guard(() => this.#opened(ws)),
+      message: (ws, data, isBinary) => this.#guard(() => receive(ws.getUserData(), data, isBinary)),
+      drain: (ws) => this.#guard(() => ws.getUserData().session?.drained()),
+      // The native code does not stand any act in here, not even a close.
+      dropped: (ws) => this.#guard(() => ws.getUserData().look()),
+      close: (ws) => this.#guard(() => this.#closed(ws.getUserData())),
+    });
+  }
+
+  /** Begins to take connections. */
+  start(sessions: Sessions): void {
+    this.#sessions = sessions;
+    const slots = Math.max(1, Math.min(HEARTBEAT_SLOTS, Math.floor(this.#options.heartbeatMs / 50)));
+    let slot = 0;
+    this.#timer = setInterval(() => {
+      slot = (slot + 1) % slots;
+      this.#beat(slot, slots);
+    }, this.#options.heartbeatMs / slots);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** To everyone in the room who reads the codec, in one call; what rooms know as their fan-out. */
+  publish(room: string, codec: ServerCodec, frame: Wire): void {
+    this.publishedBytes += frame.length;
+    this.#app.publish(topicOf(room, codec), frame, codec.binary);
+  }
+
+  #beat(slot: number, slots: number): void {
+    for (const codec of CODECS) {
+      for (let at = slot; at < HEARTBEAT_SLOTS; at += slots) {
+        this.#app.publish(heartbeatTopic(at, codec), codec.encode({ type: "heartbeat" }), codec.binary);
+      }
+    }
+  }
+
+  /** An exception must not reach the native code, which would end the process. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  /** In one turn, and always with an answer. */
+  #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
+    const key = request.getHeader("sec-websocket-key");
+    const origin = request.getHeader("origin");
+    const extensions = request.getHeader("sec-websocket-extensions");
+    const verdict = decideUpgrade(
+      {
+        upgrade: request.getHeader("upgrade"),
+        connection: request.getHeader("connection"),
+        version: request.getHeader("sec-websocket-version"),
+        key,
+        protocols: request.getHeader("sec-websocket-protocol"),
+        origin,
+        host: request.getHeader("host"),
+      },
+      this.#options,
+    );
+    if ("status" in verdict) {
+      response.writeStatus(verdict.status).writeHeader("Content-Type", "text/plain");
+      if (verdict.status.startsWith("426")) response.writeHeader("Sec-WebSocket-Version", "13");
+      response.end(verdict.reason, true);
+    } else if (this.#sessions === undefined || this.open >= this.#options.maxConnections) {
+      response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", "2");
+      response.end("as many connections as this server takes are open", true);
+    } else {
+      this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
+      const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, this.#next);
+      response.upgrade(link, key, verdict.subprotocol ?? "", extensions, context);
+    }
+  }
+
+  #opened(ws: WebSocket<WebSocketLink>): void {
+    this.open++;
+    const link = ws.getUserData();
+    link.ws = ws;
+    link.session = this.#sessions?.open(link);
+  }
+
+  #closed(link: WebSocketLink): void {
+    this.open--;
+    link.ws = undefined;
+    link.session?.ended();
+  }
+}
+
+function receive(link: WebSocketLink, data: ArrayBuffer, isBinary: boolean): void {
+  // Text is a copy, bytes are a view that ends with this call: a codec copies what it keeps.
+  link.session?.receive(isBinary ? new Uint8Array(data) : Buffer.from(data).toString());
+}

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import type { NewEvent } from "../../protocol/event.js";
+import type { ServerFrame, WireEvent } from "../../protocol/frames.js";
+import { json } from "../../protocol/json.js";
+import { jsonServer } from "../../protocol/json-server.js";
+import { Payload } from "../../protocol/payload.js";
+import type { Position } from "../../protocol/positions.js";
+import type { Broker, Deliver, History } from "../../server/engine/engine.js";
+import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
+import type { Fanout, Room } from "../../server/room/room.js";
+import { Rooms } from "../../server/room/rooms.js";
+import type { KindRules } from "../../server/room/rules.js";
+import { type Cut, stitch } from "../../server/room/stitch.js";
+import type { Random } from "./random.js";
+import type { Schedule } from "./schedule.js";
+
+export const ROOM = "chat:1";
+
+export type Faults = {
+  /** The share of deliveries that are lost on their way to a node. */
+  readonly loss: number;
+  /** Whether deliveries may overtake each other. */
+  readonly reorder: boolean;
+};
+
+/** A broker on a shared in-memory log whose deliveries and answers take their time, get lost, and overtake each other. */
+class FaultyBroker implements Broker {
+  readonly #broker: MemoryBroker;
+  readonly #schedule: Schedule;
+  readonly #onWay: (() => void)[] = [];
+
+  constructor(log: MemoryLog, deliver: Deliver, schedule: Schedule, random: Random, faults: () => Faults) {
+    this.#schedule = schedule;
+    this.#broker = new MemoryBroker(log, (room, epoch, events, previous) => {
+      if (random.chance(faults().loss)) return;
+      const arrive = () => deliver(room, epoch, events, previous);
+      if (faults().reorder) {
+        schedule.later(arrive);
+      } else {
+        // One after the other: whichever is picked, the first of those on the way arrives.
+        this.#onWay.push(arrive);
+        schedule.later(() => this.#onWay.shift()?.());
+      }
+    });
+  }
+
+  publish(room: string, event: NewEvent, rules: KindRules): Promise<Position | undefined> {
+    return this.#broker.publish(room, event, rules);
+  }
+
+  subscribe(room: string, rules: KindRules): Promise<void> {
+    return this.#schedule.call(() => this.#broker.subscribe(room, rules));
+  }
+
+  unsubscribe(room: string): Promise<void> {
+    return this.#broker.unsubscribe(room);
+  }
+
+  history(room: string, range: object, limit: number, rules: KindRules): Promise<History> {
+    return this.#schedule.call(() => this.#broker.history(room, range, Math.min(limit, 7), rules));
+  }
+
+  close(): Promise<void> {
+    return this.#broker.close();
+  }
+}
+
+/** A node: its rooms, and the links in each. */
+export class SimulatedNode implements Fanout {
+  readonly rooms: Rooms;
+  readonly links = new Set<Subscriber>();
+
+  constructor(log: MemoryLog, rules: KindRules, schedule: Schedule, random: Random, faults: () => Faults) {
+    this.rooms = new Rooms({
+      openBroker: (deliver) => new FaultyBroker(log, deliver, schedule, random, faults),
+      fanout: this,
+      rulesFor: () => rules,
+      lingerMs: 60_000,
+      checkMs: 0,
+    });
+  }
+
+  /** As uWebSockets.js does it: to whoever is subscribed at this moment. */
+  publish(_room: string, _codec: unknown, frame: string | Uint8Array): void {
+    const parsed = json.decode(frame) as ServerFrame;
+    for (const link of this.links) link.receive(parsed);
+  }
+}
+
+/** A truth to hold subscribers against: what was published where. */
+export class Truth {
+  readonly #values = new Map<string, unknown>();
+  #count = 0;
+
+  async publish(node: SimulatedNode, rules: KindRules): Promise<void> {
+    const value = ++this.#count;
+    const event = { event: "e", data: Payload.ofValue(value), at: 0 };
+    const position = (await node.rooms.broker.publish(ROOM, event, rules)) as Position;
+    this.#values.set(`${position.epoch}/${position.offset}`, value);
+  }
+
+  check(epoch: string, event: WireEvent): void {
+    assert.equal(event.data, this.#values.get(`${epoch}/${event.offset}`), "an event that was not published there");
+  }
+}
+
+/** A client as the protocol describes one, that holds every frame against the promise. */
+export class Subscriber {
+  readonly #truth: Truth;
+  position: Position | undefined;
+  resets = 0;
+  recovered = 0;
+  seen = 0;
+  /** What there is to undo when it goes. */
+  #membership: { node: SimulatedNode; room: Room } | undefined;
+  #attempt = 0;
+
+  constructor(truth: Truth) {
+    this.#truth = truth;
+  }
+
+  get joined(): boolean {
+    return this.#membership !== undefined;
+  }
+
+  /** Joins, as a session does it, from where it was. */
+  async join(node: SimulatedNode): Promise<void> {
+    this.leave();
+    const attempt = this.#attempt;
+    const room = await node.rooms.hold(ROOM);
+    const gone = () => this.#attempt !== attempt;
+    let entered = false;
+    if (!gone())
+      await stitch(room, node.rooms.broker, this.position, {
+        get gone() {
+          return gone();
+        },
+        page: (events, previous) => {
+          if (!gone())
+            this.receive(json.decode(jsonServer.encodeEvents({ type: "events", room: ROOM, previous }, events)));
+          return Promise.resolve();
+        },
+        cut: (cut) => {
+          entered = true;
+          this.#enter(node, room, cut);
+        },
+      });
+    if (!entered) node.rooms.release(room);
+  }
+
+  #enter(node: SimulatedNode, room: Room, cut: Cut): void {
+    const frame = { type: "joined", id: 1, room: ROOM, recovered: cut.recovered } as const;
+    const head = cut.position === undefined ? frame : { ...frame, position: cut.position };
+    this.receive(json.decode(jsonServer.encodeEvents(head, cut.events)));
+    room.enter(jsonServer);
+    node.links.add(this);
+    this.#membership = { node, room };
+  }
+
+  leave(): void {
+    this.#attempt++;
+    if (this.#membership === undefined) return;
+    const { node, room } = this.#membership;
+    this.#membership = undefined;
+    node.links.delete(this);
+    room.exit(jsonServer);
+    node.rooms.release(room);
+  }
+
+  receive(frame: ServerFrame | undefined): void {
+    if (frame?.type === "joined") this.#joined(frame);
+    else if (frame?.type === "events") this.#run(frame.previous, frame.events);
+    else if (frame?.type === "reset") {
+      this.resets++;
+      this.position = frame.position;
+    }
+  }
+
+  #joined(frame: ServerFrame<"joined">): void {
+    if (frame.recovered) {
+      this.recovered++;
+      this.#run(this.position?.offset, frame.events);
+      assert.deepEqual(this.position, frame.position, "the answer's position is that of its last event");
+    } else {
+      assert.equal(frame.events.length, 0, "a recovery is never partial");
+      this.position = frame.position;
+    }
+  }
+
+  #run(previous: number | undefined, events: readonly WireEvent[]): void {
+    const { epoch, offset } = this.position as Position;
+    assert.equal(previous, offset, "the run follows on what was seen");
+    let end = offset;
+    for (const event of events) {
+      assert.equal(event.offset, end + 1, "no hole, no repeat");
+      this.#truth.check(epoch, event);
+      end++;
+      this.seen++;
+    }
+    this.position = { epoch, offset: end };
+  }
+}
+
+/** A cluster of nodes on one log, all of whose ways are in the hands of a schedule. */
+export class SimulatedCluster {
+  readonly log = new MemoryLog({ maxBytes: 1 << 24 });
+  readonly nodes: readonly SimulatedNode[];
+  readonly rules: KindRules;
+  faults: Faults;
+
+  constructor(count: number, rules: KindRules, faults: Faults, schedule: Schedule, random: Random) {
+    this.rules = rules;
+    this.faults = faults;
+    const make = () => new SimulatedNode(this.log, rules, schedule, random, () => this.faults);
+    this.nodes = Array.from({ length: count }, make);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.rooms.close()));
+  }
+}
