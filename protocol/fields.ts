@@ -9,7 +9,7 @@ export const MAX_STRING_LENGTH = 16_384;
 /** JSON names the fields of a frame; MessagePack has them in the order of the table. */
 export type Form = "named" | "ordered";
 type Field = { readonly name: string; readonly kind: FieldKind; readonly optional: boolean };
-type Layout = { readonly type: string; readonly fields: readonly Field[] };
+export type Layout = { readonly type: string; readonly fields: readonly Field[] };
 
 const fieldsOf = (fields: FrameSpec["fields"]): readonly Field[] =>
   Object.entries(fields).map(([name, spec]) => ({
@@ -43,10 +43,12 @@ export function layoutOf(side: Side, type: unknown): Layout | undefined {
 }
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
+/** Much faster where there is one: every Node that is supported, and browsers since 2023. */
+const native = (String.prototype as { isWellFormed?: () => boolean }).isWellFormed;
 
 /** Whether a string has a UTF-8 form: a lone surrogate has none, and strict readers refuse what stands in for it. */
 export function isWellFormed(text: string): boolean {
-  return !LONE_SURROGATE.test(text);
+  return native === undefined ? !LONE_SURROGATE.test(text) : native.call(text);
 }
 
 /** What a developer needs to see of a wrong value: its type, and the value where it is short. */
@@ -55,8 +57,10 @@ export function describe(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (value instanceof Uint8Array) return "binary";
   if (typeof value === "object") return "an object";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
-  return text.length <= 60 ? text : `${text.slice(0, 57)}…`;
+  if (typeof value !== "string") return String(value).slice(0, 60);
+  // The text goes back in an error frame: it must not be cut within a pair.
+  if (value.length <= 60) return JSON.stringify(value);
+  return `${JSON.stringify(value.slice(0, 57).replace(/[\ud800-\udbff]$/, "")).slice(0, -1)}…"`;
 }
 
 function isString(value: unknown, max: number): value is string {

@@ -1,10 +1,11 @@
 /** The JSON codec, as a server uses it: events' data is carried as the text it came in. */
-import type { EventsHead, ReceivedFrame, ServerCodec } from "./codec.js";
+import type { EventsHead, PlainServerFrame, ReceivedFrame, ServerCodec } from "./codec.js";
 import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
-import { layoutOf, readFields, unknownType, withId } from "./fields.js";
+import { isWellFormed, layoutOf, readFields, unknownType, withId } from "./fields.js";
 import { JSON_SUBPROTOCOL, parseObject } from "./json.js";
-import { checkValue, MAX_DATA_DEPTH, Payload } from "./payload.js";
+import { Payload } from "./payload.js";
+import { binaryAsBase64, checkValue, MAX_DATA_DEPTH } from "./plain.js";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -19,75 +20,102 @@ function endOfString(text: string, start: number): number {
   return -1;
 }
 
+/** What one pass over a frame's text finds. */
+type Found = {
+  /** The text of the frame's own `data`; `undefined` where there is none, or where it cannot be told for sure. */
+  readonly data: string | undefined;
+  /** The frame's own key below which it nests too deep, where it does. */
+  readonly deepKey: string | undefined;
+};
+
 /**
- * The text of the frame's own `data`, found in one pass that also bounds the nesting (JSON.parse has no bound of its
- * own, and what it built would overflow the stack of whoever walks it). `undefined` where there is none, or where a key
- * is written with escapes, so that the text and the parser might not mean the same `data`.
+ * Finds the text of `data`, so that it is carried and not printed again, and bounds the nesting: JSON.parse has no
+ * bound of its own, and what it builds would overflow the stack of whoever walks it. It trusts the text to be JSON, and
+ * is to be believed only once that has parsed. Where a key is written with escapes, the text and the parser might not
+ * mean the same `data`, and its text is not given.
  */
-function dataText(text: string): string | undefined {
+function scan(text: string): Found {
   let depth = 0;
-  let atKey = false;
+  let key: string | undefined;
   let start = -1;
-  let isData = false;
-  let found: string | undefined;
+  let data: string | undefined;
+  let escaped = false;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE: {
         const end = endOfString(text, at);
-        if (end < 0) return undefined;
-        if (depth === 1 && atKey) {
-          const key = text.slice(at + 1, end);
-          if (key.includes("\\")) return undefined;
-          isData = key === "data";
-          atKey = false;
+        if (end < 0) return { data: undefined, deepKey: undefined };
+        if (depth === 1 && key === undefined) {
+          key = text.slice(at + 1, end);
+          if (key.includes("\\")) escaped = true;
         }
         at = end;
         break;
       }
       case 0x3a: // :
-        if (depth === 1 && isData && start < 0) start = at + 1;
+        if (depth === 1) start = at + 1;
         break;
       case 0x7b: // {
       case 0x5b: // [
-        if (++depth > MAX_DATA_DEPTH + 1) {
-          throw new ProtocolError("frame", `at most ${MAX_DATA_DEPTH} levels of nesting`, "more");
-        }
-        if (depth === 1) atKey = true;
+        if (++depth > MAX_DATA_DEPTH + 1) return { data: undefined, deepKey: key ?? "frame" };
         break;
       case 0x2c: // ,
+        if (depth !== 1) break;
+        // Of two keys with one name the last counts, as in JSON.parse.
+        if (key === "data") data = text.slice(start, at);
+        key = undefined;
+        break;
       case 0x7d: // }
       case 0x5d: // ]
-        if (depth === 1) {
-          // Of two keys with one name the last counts, as in JSON.parse.
-          if (isData && start >= 0) found = text.slice(start, at);
-          start = -1;
-          isData = false;
-          atKey = true;
-        }
-        if (text.charCodeAt(at) !== 0x2c) depth--;
+        if (depth-- === 1 && key === "data") data = text.slice(start, at);
         break;
     }
   }
-  return found;
+  return { data: escaped ? undefined : data, deepKey: undefined };
 }
 
-/** What a text may hold that a walk of the values has to look for: an escape, or the one key that is not allowed. */
-const SUSPECT = /\\u|__proto__/;
+/** An exponent of two digits: without one, only a number of 300 digits is too large for a double. */
+const LARGE_EXPONENT = /[eE]\+?\d\d/;
+const MANY_DIGITS = /\d{32}/;
+
+/** Whether a text may hold what a walk of the values has to look for; that it does not is certain. */
+function isSuspect(text: string): boolean {
+  if (text.includes("\\u") || text.includes("__proto__") || !isWellFormed(text)) return true;
+  return LARGE_EXPONENT.test(text) || (text.length > 300 && MANY_DIGITS.test(text));
+}
+
+/** The text of `data` without its surroundings: a part of a long string keeps the whole alive. */
+function own(text: string, whole: string): string {
+  const trimmed = text.trim();
+  return whole.length < 2 * trimmed.length + 256 ? trimmed : ` ${trimmed}`.slice(1);
+}
 
 function decode(wire: string | Uint8Array): ReceivedFrame {
-  const text = typeof wire === "string" ? dataText(wire) : undefined;
   const source = parseObject(wire);
+  const text = wire as string;
+  const { data, deepKey } = scan(text);
   const layout = typeof source["type"] === "string" ? layoutOf("client", source["type"]) : undefined;
   return withId(source["id"], () => {
     if (layout === undefined) throw unknownType("client", source["type"]);
+    if (deepKey !== undefined) {
+      const field = layout.fields.some(({ name }) => name === deepKey) ? deepKey : "frame";
+      throw new ProtocolError(field, `at most ${MAX_DATA_DEPTH} levels of nesting`, "more");
+    }
     const frame = readFields({ type: layout.type }, layout.fields, source, "named", 0) as { [name: string]: unknown };
     if (layout.type === "publish" || layout.type === "call") {
       const value = frame["data"];
-      if (SUSPECT.test(wire as string)) checkValue(value, "data");
-      frame["data"] = Payload.ofJson(text ?? JSON.stringify(value), value);
+      if (isSuspect(text)) checkValue(value, "data");
+      frame["data"] = Payload.ofJson(data === undefined ? JSON.stringify(value) : own(data, text));
     }
     return frame as ReceivedFrame;
   });
+}
+
+/** The frames that may carry an application's values, and with them binary, are the rare ones. */
+const carriesValues: { readonly [type: string]: true } = { result: true, joined: true, members: true, presence: true };
+
+function stringify(frame: PlainServerFrame | EventsHead): string {
+  return JSON.stringify(frame, carriesValues[frame.type] ? binaryAsBase64 : undefined);
 }
 
 function encodeEvent(event: RoomEvent): string {
@@ -103,8 +131,14 @@ function encodeEvent(event: RoomEvent): string {
 }
 
 function encodeEvents(head: EventsHead, events: readonly RoomEvent[]): string {
-  let text = JSON.stringify(head);
-  text = `${text.slice(0, -1)},"events":[`;
+  let text: string;
+  if (head.type === "events") {
+    text = `{"type":"events","room":"${head.room}",`;
+    if (head.previous !== undefined) text += `"previous":${head.previous},`;
+  } else {
+    text = `${stringify(head).slice(0, -1)},`;
+  }
+  text += '"events":[';
   for (let index = 0; index < events.length; index++) {
     if (index > 0) text += ",";
     text += encodeEvent(events[index] as RoomEvent);
@@ -117,7 +151,7 @@ export const jsonServer: ServerCodec = {
   subprotocol: JSON_SUBPROTOCOL,
   binary: false,
   decode,
-  encode: (frame) => JSON.stringify(frame),
+  encode: stringify,
   encodeEvent,
   encodeEvents,
 };

@@ -3,6 +3,7 @@ import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
 import { describe, layoutOf, readFields, withId } from "./fields.js";
 import type { ServerFrame } from "./frames.js";
+import { binaryAsBase64 } from "./plain.js";
 
 /** What stands for JSON in `Sec-WebSocket-Protocol`. */
 export const JSON_SUBPROTOCOL = "roomcast.v1.json";
@@ -23,7 +24,8 @@ export function parseObject(text: unknown): { readonly [name: string]: unknown }
 export const json: ClientCodec = {
   name: "json",
   subprotocol: JSON_SUBPROTOCOL,
-  encode: (frame) => JSON.stringify(frame),
+  // Only these two carry data, and with it perhaps binary.
+  encode: (frame) => JSON.stringify(frame, "data" in frame ? binaryAsBase64 : undefined),
   decode(wire) {
     const source = parseObject(wire);
     const layout = layoutOf("server", source["type"]);

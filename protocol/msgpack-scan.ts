@@ -8,10 +8,25 @@
  */
 import { ProtocolError } from "./codes.js";
 
-const UNSAFE = "a whole number within ±(2^53 - 1)";
+/** More elements of a frame than any will ever have: what comes after them is passed over. */
+const MAX_SPANS = 32;
 const strict = new TextDecoder("utf-8", { fatal: true });
 
-const fatal = (expected: string, got: string) => new ProtocolError("frame", expected, got, true);
+/** What makes the bytes no frame at all: nothing after it can be told apart. */
+const torn = () => new ProtocolError("frame", "as many bytes as its lengths say", "fewer", true);
+
+/** A value that is well delimited but not one of the protocol's. Thrown within this file only. */
+export class Fault {
+  readonly expected: string;
+  readonly got: string;
+
+  constructor(expected: string, got: string) {
+    this.expected = expected;
+    this.got = got;
+  }
+}
+
+const byte = (value: number) => `a byte 0x${value.toString(16).padStart(2, "0")}`;
 
 class Scanner {
   readonly #bytes: Uint8Array;
@@ -30,7 +45,7 @@ class Scanner {
   /** Moves on by `count` bytes and gives the place before them. */
   #take(count: number): number {
     const at = this.at;
-    if (count > this.#bytes.length - at) throw fatal("as many bytes as its lengths say", "fewer");
+    if (count > this.#bytes.length - at) throw torn();
     this.at = at + count;
     return at;
   }
@@ -41,7 +56,7 @@ class Scanner {
     return width === 2 ? this.#view.getUint16(at) : this.#view.getUint32(at);
   }
 
-  /** The number of elements where an array starts here, else `undefined`. */
+  /** The number of elements where an array starts here, else `undefined`; it may be a lie. */
   arrayLength(): number | undefined {
     const first = this.#bytes[this.at];
     if (first === undefined) return undefined;
@@ -61,16 +76,16 @@ class Scanner {
       try {
         strict.decode(this.#bytes.subarray(start, this.at));
       } catch {
-        throw fatal("strings of well-formed UTF-8", "other bytes");
+        throw new Fault("well-formed UTF-8, without lone surrogates", "other bytes");
       }
       return;
     }
   }
 
   #items(count: number, depth: number, map: boolean): void {
-    if (depth >= this.#maxDepth) throw fatal(`at most ${this.#maxDepth} levels of nesting`, "more");
+    if (depth >= this.#maxDepth) throw new Fault(`at most ${this.#maxDepth} levels of nesting`, "more");
     // Every element is a byte at the least: a count beyond the bytes is a lie, found before it costs anything.
-    if (count * (map ? 2 : 1) > this.#bytes.length - this.at) throw fatal("as many bytes as its lengths say", "fewer");
+    if (count * (map ? 2 : 1) > this.#bytes.length - this.at) throw torn();
     for (let index = 0; index < count; index++) {
       if (map) this.#key();
       this.value(depth + 1);
@@ -80,7 +95,7 @@ class Scanner {
   #key(): void {
     const first = this.#bytes[this.at] ?? 0;
     if (!((first >= 0xa0 && first <= 0xbf) || (first >= 0xd9 && first <= 0xdb))) {
-      throw fatal("strings as keys of maps", `a byte 0x${first.toString(16)}`);
+      throw new Fault("strings as keys of maps", byte(first));
     }
     const start = this.at;
     this.value(0);
@@ -90,14 +105,22 @@ class Scanner {
       this.at - start - header === 9 &&
       strict.decode(this.#bytes.subarray(start + header, this.at)) === "__proto__"
     ) {
-      throw new ProtocolError("data", 'keys other than "__proto__"', "it");
+      throw new Fault('keys other than "__proto__"', "it");
     }
   }
 
   #integer64(signed: boolean): void {
     const at = this.#take(8);
     const value = signed ? this.#view.getBigInt64(at) : this.#view.getBigUint64(at);
-    if (value > 9007199254740991n || value < -9007199254740991n) throw new ProtocolError("data", UNSAFE, String(value));
+    if (value > 9007199254740991n || value < -9007199254740991n) {
+      throw new Fault("whole numbers within ±(2^53 - 1)", String(value));
+    }
+  }
+
+  #float(width: 4 | 8): void {
+    const at = this.#take(width);
+    const value = width === 4 ? this.#view.getFloat32(at) : this.#view.getFloat64(at);
+    if (!Number.isFinite(value)) throw new Fault("finite numbers", String(value));
   }
 
   /** Passes one value, whatever it is. */
@@ -120,8 +143,7 @@ class Scanner {
         return;
       case 0xca:
       case 0xcb:
-        this.#take(first === 0xca ? 4 : 8);
-        return;
+        return this.#float(first === 0xca ? 4 : 8);
       case 0xcc:
       case 0xd0:
         this.#take(1);
@@ -147,8 +169,10 @@ class Scanner {
       case 0xde:
       case 0xdf:
         return this.#items(this.#length(first === 0xde ? 2 : 4), depth, true);
-      default: // 0xc1, and the extension types: timestamps, and whatever a decoder might give a meaning to
-        throw fatal("plain values", `a byte 0x${first.toString(16)}`);
+      case 0xc1:
+        throw new ProtocolError("frame", "MessagePack", byte(first), true);
+      default: // the extension types: timestamps, and whatever a decoder might give a meaning to
+        throw new Fault("plain values, without extension types", byte(first));
     }
   }
 }
@@ -156,22 +180,30 @@ class Scanner {
 /** Where one element of a frame's array lies in its bytes. */
 export type Span = { readonly start: number; readonly end: number; readonly hasBinary: boolean };
 
+/** The elements in order; those before the fault where there is one: its own element and what follows are not there. */
+export type Scan = { readonly spans: readonly Span[]; readonly fault: Fault | undefined };
+
 /**
- * Walks a whole frame, an array, and gives where each of its elements lies. `maxDepth` bounds the nesting within an
- * element. Throws `ProtocolError`: fatal, but for a key or a number in the data that is not allowed.
+ * Walks a whole frame, an array, and gives where each of its elements lies, the first 32 of them. `maxDepth` bounds the
+ * nesting within an element. What is well delimited but not allowed comes back as `fault`, since the caller knows the
+ * field's name and the request's id. Throws `ProtocolError`: fatal, but where the bytes are another value than an array.
  */
-export function scanFrame(bytes: Uint8Array, maxDepth: number): readonly Span[] {
+export function scanFrame(bytes: Uint8Array, maxDepth: number): Scan {
   const scanner = new Scanner(bytes, maxDepth);
-  const count = scanner.arrayLength();
-  if (count === undefined || count === 0) throw fatal("an array of a number and fields", "something else");
-  if (count > 32) throw fatal("at most 32 elements", String(count));
   const spans: Span[] = [];
-  for (let index = 0; index < count; index++) {
-    const start = scanner.at;
-    scanner.hasBinary = false;
-    scanner.value(0);
-    spans.push({ start, end: scanner.at, hasBinary: scanner.hasBinary });
+  const count = scanner.arrayLength();
+  try {
+    for (let index = 0; index < (count ?? 1); index++) {
+      const start = scanner.at;
+      scanner.hasBinary = false;
+      scanner.value(0);
+      if (index < MAX_SPANS) spans.push({ start, end: scanner.at, hasBinary: scanner.hasBinary });
+    }
+    if (scanner.at !== bytes.length) throw new ProtocolError("frame", "one frame in a message", "bytes after it", true);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    if (count !== undefined) return { spans, fault: error };
   }
-  if (scanner.at !== bytes.length) throw fatal("one frame in a message", "bytes after it");
-  return spans;
+  if (count === undefined) throw new ProtocolError("frame", "an array of a number and fields", "another value");
+  return { spans, fault: undefined };
 }

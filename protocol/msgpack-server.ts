@@ -3,31 +3,34 @@ import type { EventsHead, ReceivedFrame, ServerCodec } from "./codec.js";
 import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
 import { describe, layoutOf, readFields, withId } from "./fields.js";
-import type { ServerFrame } from "./frames.js";
-import { MSGPACK_SUBPROTOCOL, pack, toArray, unpack } from "./msgpack.js";
-import { scanFrame } from "./msgpack-scan.js";
-import { MAX_DATA_DEPTH, Payload } from "./payload.js";
+import { type ServerFrame, serverFrames } from "./frames.js";
+import { faultIn, MSGPACK_SUBPROTOCOL, pack, toArray, unpackSpan } from "./msgpack.js";
+import { type Span, scanFrame } from "./msgpack-scan.js";
+import { Payload } from "./payload.js";
+import { MAX_DATA_DEPTH } from "./plain.js";
 
 /** Where the data stands in the arrays of `publish` and `call`: the number first, then the fields. */
 const DATA_INDEX: { readonly [type: string]: number } = { publish: 4, call: 3 };
 
 function decode(wire: string | Uint8Array): ReceivedFrame {
   if (typeof wire === "string") throw new ProtocolError("frame", "a binary message", "a text one", true);
-  const spans = scanFrame(wire, MAX_DATA_DEPTH);
-  const number = unpack(wire.subarray(spans[0]?.start, spans[0]?.end));
-  const layout = typeof number === "number" ? layoutOf("client", number) : undefined;
-  const dataIndex = layout === undefined ? undefined : DATA_INDEX[layout.type];
-  // The data stays as it is; the rest of the frame is small.
-  const source = spans.map((span, index) =>
-    index === dataIndex ? undefined : unpack(wire.subarray(span.start, span.end)),
-  );
-  return withId(source[1], () => {
-    if (layout === undefined) throw new ProtocolError("type", "the number of a frame", describe(number));
-    const span = dataIndex === undefined ? undefined : spans[dataIndex];
-    if (dataIndex !== undefined && span === undefined) throw new ProtocolError("data", "a value", "nothing");
-    if (dataIndex !== undefined) source[dataIndex] = true;
+  const { spans, fault } = scanFrame(wire, MAX_DATA_DEPTH);
+  const type = spans[0] === undefined ? undefined : unpackSpan(wire, spans[0]);
+  const layout = typeof type === "number" ? layoutOf("client", type) : undefined;
+  const id = spans[1] === undefined ? undefined : unpackSpan(wire, spans[1]);
+  return withId(id, () => {
+    if (layout === undefined) throw new ProtocolError("type", "the number of a frame", fault?.got ?? describe(type));
+    if (fault !== undefined) throw faultIn(layout, spans, fault);
+    const dataIndex = DATA_INDEX[layout.type];
+    const data = dataIndex === undefined ? undefined : spans[dataIndex];
+    const source: unknown[] = [type, id];
+    // The data stays as it is, and is not looked at; the rest of the frame is small.
+    for (let index = 2; index < spans.length && index <= layout.fields.length; index++) {
+      source.push(index === dataIndex ? true : unpackSpan(wire, spans[index] as Span));
+    }
     const frame = readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as { [name: string]: unknown };
-    if (span !== undefined) frame["data"] = Payload.ofMsgpack(wire.slice(span.start, span.end), span.hasBinary);
+    // A copy, whatever `slice` means on the array at hand: on a Buffer it is a view.
+    if (data) frame["data"] = Payload.ofMsgpack(new Uint8Array(wire.subarray(data.start, data.end)), data.hasBinary);
     return frame as ReceivedFrame;
   });
 }
@@ -38,6 +41,7 @@ class Writer {
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
+  /** Makes room for `count` bytes and gives their place. It may replace the arrays: call it before touching them. */
   #room(count: number): number {
     const at = this.#at;
     if (at + count > this.#bytes.length) {
@@ -50,8 +54,14 @@ class Writer {
     return at;
   }
 
+  /** Drops what a frame that failed half way may have left. */
+  start(): void {
+    this.#at = 0;
+  }
+
   byte(value: number): void {
-    this.#bytes[this.#room(1)] = value;
+    const at = this.#room(1);
+    this.#bytes[at] = value;
   }
 
   raw(bytes: Uint8Array): void {
@@ -59,39 +69,51 @@ class Writer {
     this.#bytes.set(bytes, at);
   }
 
+  /** A byte that gives the type, and a whole number of 1, 2 or 4 bytes behind it. */
+  #typed(type: number, width: 1 | 2 | 4, value: number): void {
+    const at = this.#room(1 + width);
+    this.#bytes[at] = type;
+    if (width === 1) this.#bytes[at + 1] = value;
+    else if (width === 2) this.#view.setUint16(at + 1, value);
+    else this.#view.setUint32(at + 1, value);
+  }
+
   arrayHeader(length: number): void {
-    if (length < 16) return this.byte(0x90 | length);
-    this.byte(0xdd);
-    this.#view.setUint32(this.#room(4), length);
+    if (length < 16) this.byte(0x90 | length);
+    else if (length <= 0xffff) this.#typed(0xdc, 2, length);
+    else this.#typed(0xdd, 4, length);
   }
 
+  /** A whole number from 0 to 2^53 - 1. */
   uint(value: number): void {
-    if (value < 0x80) return this.byte(value);
-    if (value <= 0xffff_ffff) {
-      this.byte(0xce);
-      this.#view.setUint32(this.#room(4), value);
-    } else {
-      this.byte(0xcf);
-      const at = this.#room(8);
-      this.#view.setUint32(at, Math.floor(value / 0x1_0000_0000));
-      this.#view.setUint32(at + 4, value >>> 0);
-    }
-  }
-
-  /** A name, whose characters are a byte each. */
-  name(text: string): void {
-    if (text.length < 32) this.byte(0xa0 | text.length);
+    if (value < 0x80) this.byte(value);
+    else if (value <= 0xff) this.#typed(0xcc, 1, value);
+    else if (value <= 0xffff) this.#typed(0xcd, 2, value);
+    else if (value <= 0xffff_ffff) this.#typed(0xce, 4, value);
     else {
-      this.byte(0xd9);
-      this.byte(text.length);
+      const at = this.#room(9);
+      this.#bytes[at] = 0xcf;
+      this.#view.setUint32(at + 1, Math.floor(value / 0x1_0000_0000));
+      this.#view.setUint32(at + 5, value >>> 0);
     }
-    const at = this.#room(text.length);
-    for (let index = 0; index < text.length; index++) this.#bytes[at + index] = text.charCodeAt(index);
   }
 
+  /** A short string, a name above all; what is long or not ASCII is left to msgpackr. */
   text(text: string | undefined): void {
-    if (text === undefined) this.byte(0xc0);
-    else this.raw(pack(text));
+    if (text === undefined) return this.byte(0xc0);
+    const start = this.#at;
+    if (text.length < 32) this.byte(0xa0 | text.length);
+    else if (text.length <= 0xff) this.#typed(0xd9, 1, text.length);
+    else return this.raw(pack(text));
+    const at = this.#room(text.length);
+    for (let index = 0; index < text.length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) {
+        this.#at = start;
+        return this.raw(pack(text));
+      }
+      this.#bytes[at + index] = code;
+    }
   }
 
   /** What was written, in bytes of its own; the writer is empty again. */
@@ -112,10 +134,11 @@ const writer = new Writer();
 function encodeEvent(event: RoomEvent): Uint8Array {
   if (event.msgpack !== undefined) return event.msgpack;
   const data = event.data.msgpack;
+  writer.start();
   writer.arrayHeader(event.key === undefined ? 5 : 6);
   if (event.offset > 0) writer.uint(event.offset);
   else writer.byte(0xc0);
-  writer.name(event.event);
+  writer.text(event.event);
   writer.raw(data);
   writer.text(event.from);
   writer.uint(event.at);
@@ -126,10 +149,11 @@ function encodeEvent(event: RoomEvent): Uint8Array {
 
 function encodeEvents(head: EventsHead, events: readonly RoomEvent[]): Uint8Array {
   for (let index = 0; index < events.length; index++) encodeEvent(events[index] as RoomEvent);
+  writer.start();
   if (head.type === "events") {
     writer.arrayHeader(4);
-    writer.uint(64);
-    writer.name(head.room);
+    writer.byte(serverFrames.events.number);
+    writer.text(head.room);
     if (head.previous === undefined) writer.byte(0xc0);
     else writer.uint(head.previous);
   } else {

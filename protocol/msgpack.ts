@@ -2,10 +2,11 @@
 import { Packr, Unpackr } from "msgpackr";
 import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
-import { layoutOf, readFields, withId } from "./fields.js";
+import { type Layout, layoutOf, readFields, withId } from "./fields.js";
 import type { ClientFrame, ServerFrame } from "./frames.js";
 import { clientFrames, type FieldKind, serverFrames, structures } from "./frames.js";
-import { scanFrame } from "./msgpack-scan.js";
+import { type Fault, type Span, scanFrame } from "./msgpack-scan.js";
+import { plain } from "./plain.js";
 
 /** What stands for MessagePack in `Sec-WebSocket-Protocol`. */
 export const MSGPACK_SUBPROTOCOL = "roomcast.v1.msgpack";
@@ -17,29 +18,43 @@ const options = { useRecords: false, mapsAsObjects: true, copyBuffers: true, int
 const packr = new Packr(options);
 const unpackr = new Unpackr(options);
 
-/** The value in MessagePack, in bytes of its own. */
+/** The value in MessagePack, in bytes that nothing else will write to. It must be of plain values. */
 export function pack(value: unknown): Uint8Array {
   return packr.pack(value);
 }
 
 /** The value that `bytes` hold. They must have passed `scanFrame`: msgpackr alone builds whatever it is told to. */
 export function unpack(bytes: Uint8Array): unknown {
-  return unpackr.unpack(bytes);
+  // The view is for msgpackr, which keeps a property of its own on the array that it reads.
+  return unpackr.unpack(bytes.subarray());
+}
+
+/** The value of one element of a frame that has passed the scan. */
+export function unpackSpan(bytes: Uint8Array, { start, end }: Span): unknown {
+  const first = bytes[start] as number;
+  return first <= 0x7f ? first : unpackr.unpack(bytes.subarray(start, end));
+}
+
+/** The error for what the scan stopped at: it is in the field behind the last element that was passed. */
+export function faultIn(layout: Layout, spans: readonly Span[], { expected, got }: Fault): ProtocolError {
+  return new ProtocolError(layout.fields[spans.length - 1]?.name ?? "frame", expected, got);
 }
 
 type Named = { readonly [name: string]: unknown };
 
 function orderedFields(fields: { readonly [name: string]: string }, source: Named): unknown[] {
   const values = Object.entries(fields).map(([name, spec]) =>
-    ordered(spec.replace("?", "") as FieldKind, source[name]),
+    ordered(spec.replace("?", "") as FieldKind, source[name], name),
   );
   // What is left out at the end needs no place; a null that is a value keeps its own.
   while (values.length > 0 && values[values.length - 1] === undefined) values.pop();
   return values.map((value) => (value === undefined ? null : value));
 }
 
-function ordered(kind: FieldKind, value: unknown): unknown {
+function ordered(kind: FieldKind, value: unknown, name: string): unknown {
   if (value === undefined) return undefined;
+  // msgpackr would give Date, undefined and others forms of its own, which no reader takes.
+  if (kind === "any") return plain(value, name);
   if (kind === "position" || kind === "limits") return orderedFields(structures[kind], value as Named);
   if (kind === "events" || kind === "members") {
     return (value as readonly Named[]).map((item) => orderedFields(structures[kind], item));
@@ -61,13 +76,15 @@ export const msgpack: ClientCodec = {
   encode: (frame) => pack(toArray(frame, "client")),
   decode(wire) {
     if (typeof wire === "string") throw new ProtocolError("frame", "a binary message", "a text one", true);
-    scanFrame(wire, MAX_SERVER_DEPTH);
-    const source = unpack(wire) as unknown[];
-    const layout = typeof source[0] === "number" ? layoutOf("server", source[0]) : undefined;
+    const { spans, fault } = scanFrame(wire, MAX_SERVER_DEPTH);
+    const type = spans[0] === undefined ? undefined : unpackSpan(wire, spans[0]);
+    const layout = typeof type === "number" ? layoutOf("server", type) : undefined;
+    // A frame that a newer server sends may hold anything.
     if (layout === undefined) return undefined;
-    return withId(
-      source[1],
-      () => readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as ServerFrame,
-    );
+    const source = spans.slice(0, layout.fields.length + 1).map((span) => unpackSpan(wire, span));
+    return withId(source[1], () => {
+      if (fault !== undefined) throw faultIn(layout, spans, fault);
+      return readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as ServerFrame;
+    });
   },
 };
