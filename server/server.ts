@@ -239,8 +239,10 @@ class Node implements Server {
     while (sockets.open > 0 && performance.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, CLOSING_LOOK_MS));
     }
-    if (sockets.open > 0) log.warn("cutting connections that did not end in time", { connections: sockets.open });
-    listener.close();
+    if (sockets.open > 0) {
+      log.warn("cutting connections that did not end in time", { connections: sockets.open });
+      listener.cut();
+    }
     log.info("closed");
   }
 }

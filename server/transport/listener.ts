@@ -74,9 +74,8 @@ export class Listener {
     this.#socket = undefined;
   }
 
-  /** Cuts what is still open. */
-  close(): void {
-    this.stop();
+  /** Cuts what is still open, without a word to the other side. */
+  cut(): void {
     this.app.close();
   }
 }

@@ -26,13 +26,16 @@ const SENT = 1;
 const topicOf = (room: string, codec: ServerCodec): string => (codec.binary ? `m${room}` : `j${room}`);
 const heartbeatTopic = (slot: number, codec: ServerCodec): string => (codec.binary ? `hm${slot}` : `hj${slot}`);
 
-/** A WebSocket, as a session sees it. The object is the socket's user data. */
+/** What the native code keeps with a socket: it copies the object's own properties, so the link itself would not do. */
+type UserData = { readonly link: WebSocketLink };
+
+/** A WebSocket, as a session sees it. */
 class WebSocketLink implements Link {
   readonly codec: ServerCodec;
   readonly origin: string | undefined;
   readonly #slot: number;
   /** Gone once the socket is: any use of it after that would throw. */
-  ws: WebSocket<WebSocketLink> | undefined;
+  ws: WebSocket<UserData> | undefined;
   session: Session | undefined;
   #looking = false;
 
@@ -112,7 +115,7 @@ export class WebSockets {
     this.#app = app;
     this.#options = options;
     this.#onError = onError;
-    app.ws<WebSocketLink>("/v1/socket", {
+    app.ws<UserData>("/v1/socket", {
       maxPayloadLength: options.maxFrameBytes * OVERSIZE,
       maxBackpressure: options.maxBackpressureBytes * NATIVE_BACKPRESSURE,
       idleTimeout: Math.ceil(options.idleTimeoutMs / 1000),
@@ -120,11 +123,11 @@ export class WebSockets {
       compression: 0,
       upgrade: (response, request, context) => this.#guard(() => this.#upgrade(response, request, context)),
       open: (ws) => this.#guard(() => this.#opened(ws)),
-      message: (ws, data, isBinary) => this.#guard(() => receive(ws.getUserData(), data, isBinary)),
-      drain: (ws) => this.#guard(() => ws.getUserData().session?.drained()),
+      message: (ws, data, isBinary) => this.#guard(() => receive(ws.getUserData().link, data, isBinary)),
+      drain: (ws) => this.#guard(() => ws.getUserData().link.session?.drained()),
       // The native code does not stand any act in here, not even a close.
-      dropped: (ws) => this.#guard(() => ws.getUserData().look()),
-      close: (ws) => this.#guard(() => this.#closed(ws.getUserData())),
+      dropped: (ws) => this.#guard(() => ws.getUserData().link.look()),
+      close: (ws) => this.#guard(() => this.#closed(ws.getUserData().link)),
     });
   }
 
@@ -194,13 +197,13 @@ export class WebSockets {
     } else {
       this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
       const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, this.#next);
-      response.upgrade(link, key, verdict.subprotocol ?? "", extensions, context);
+      response.upgrade({ link }, key, verdict.subprotocol ?? "", extensions, context);
     }
   }
 
-  #opened(ws: WebSocket<WebSocketLink>): void {
+  #opened(ws: WebSocket<UserData>): void {
     this.open++;
-    const link = ws.getUserData();
+    const { link } = ws.getUserData();
     link.ws = ws;
     link.session = this.#sessions?.open(link);
   }
