@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { root } from "./run.js";
+import { root } from "./run.mjs";
 
 const packed = mkdtempSync(join(tmpdir(), "roomcast-pack-"));
 const bin = (name) => join(root, "node_modules/.bin", name);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { root } from "./run.js";
+import { root } from "./run.mjs";
 
 const from = join(root, "server/page");
 const to = join(root, "dist/server/page");

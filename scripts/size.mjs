@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { root } from "./run.js";
+import { root } from "./run.mjs";
 
 const limitBytes = 8 * 1024;
 

@@ -4,8 +4,8 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { root, run } from "./run.js";
-import { findServices } from "./test-services.js";
+import { root, run } from "./run.mjs";
+import { findServices } from "./test-services.mjs";
 
 run(process.execPath, ["scripts/build.mjs"]);
 if (!findServices()) process.exit(1);
