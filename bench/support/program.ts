@@ -64,3 +64,12 @@ export class Closing {
     for (const step of this.#steps.splice(0).reverse()) await step();
   }
 }
+
+/** Throws where this process may not hold so many files and sockets open. */
+export function needOpenFiles(count: number): void {
+  const report = process.report.getReport() as { userLimits?: { open_files?: { hard?: number | "unlimited" } } };
+  const most = report.userLimits?.open_files?.hard;
+  if (typeof most === "number" && most < count) {
+    throw new Error(`this takes ${count} open files and the limit is ${most}: raise it with "ulimit -n ${count}"`);
+  }
+}
