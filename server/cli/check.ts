@@ -1,0 +1,45 @@
+/** What `roomcast serve --check` prints. */
+import type { KindInputs } from "../room/rules.js";
+import { resolveKinds } from "../room/rules.js";
+import { settingInfos } from "./settings.js";
+import type { Loaded } from "./sources.js";
+
+/** A setting's value as it may be shown: kinds with all their rules, a secret not at all. */
+function shownValue(name: string, value: unknown, from: string): unknown {
+  if (name === "secret") return value === undefined ? null : "(set)";
+  if (name === "node" && from === "default") return "(made up at each start)";
+  if (name !== "kinds") return value;
+  const kinds = value as KindInputs;
+  const rulesFor = resolveKinds(kinds);
+  return Object.fromEntries([...new Set([...Object.keys(kinds), "*"])].map((kind) => [kind, rulesFor(kind)]));
+}
+
+const textOf = (value: unknown): string => {
+  if (value === null || (Array.isArray(value) && value.length === 0)) return "(none)";
+  return typeof value === "string" ? value : JSON.stringify(value);
+};
+
+/** Every setting, its value and where it is from: as a table, or as JSON. */
+export function checkText({ settings, from }: Loaded, asJson: boolean): string {
+  const rows = settingInfos.map(({ name }) => ({
+    name,
+    value: shownValue(name, settings[name], from(name)),
+    from: from(name),
+  }));
+  if (asJson) {
+    const entries = rows.map((row) => [row.name, { value: row.value, from: row.from }]);
+    return JSON.stringify({ settings: Object.fromEntries(entries) }, null, 2);
+  }
+  // A kind takes a line of its own: several on one line cannot be read.
+  const lines = rows.flatMap(({ name, value, from }) =>
+    name !== "kinds"
+      ? [[name, textOf(value), from]]
+      : Object.entries(value as object).map(([kind, rules]) => [`kinds.${kind}`, JSON.stringify(rules), from]),
+  );
+  const table = [["setting", "value", "from"], ...lines];
+  const width = (column: number) =>
+    Math.max(...table.map((row) => (row[column] ?? "").length).filter((length) => length <= 60));
+  return table
+    .map(([name = "", value = "", from = ""]) => `${name.padEnd(width(0))}  ${value.padEnd(width(1))}  ${from}`)
+    .join("\n");
+}

@@ -1,0 +1,69 @@
+/** The texts of `--help`, made from the settings. */
+import { rangeOf, type SettingInfo, settingInfos } from "./settings.js";
+
+const WIDTH = 96;
+const INDENT = " ".repeat(6);
+
+function wrap(text: string): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && INDENT.length + line.length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line].map((one) => INDENT + one).join("\n");
+}
+
+function optionHelp({ flag, variable, schema }: SettingInfo): string {
+  const value = { integer: "N", boolean: "true|false", array: "A,B", object: "JSON", string: "TEXT" };
+  const range = rangeOf(schema);
+  const facts = [
+    schema.default === undefined ? "" : `default ${shown(schema.default)}`,
+    range === "" ? "" : schema.type === "integer" ? `from ${range}` : `one of ${range}`,
+    variable,
+  ];
+  const head = `  ${flag} ${value[schema.type ?? "string"]}`;
+  return `${head}\n${wrap(`${schema.description} (${facts.filter((fact) => fact !== "").join("; ")})`)}`;
+}
+
+function shown(value: unknown): string {
+  if (Array.isArray(value) && value.length === 0) return "none";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+export function commandsHelp(): string {
+  return `roomcast: a real-time event server
+
+Usage: roomcast [COMMAND] [OPTIONS]
+
+Commands:
+  serve       starts a node; what happens without a command
+
+Options:
+  --help      this text; roomcast serve --help lists the settings
+  --version   the versions of roomcast and Node`;
+}
+
+export function serveHelp(): string {
+  return `Usage: roomcast serve [OPTIONS]
+
+Starts a node. A setting comes from its flag, else from its variable ROOMCAST_…, else from the
+JSON file that --config or ROOMCAST_CONFIG names, else from its default.
+
+SIGTERM and SIGINT close it, a second one ends it at once. Exit codes: 0 closed, 1 failed to
+start or was ended, 2 wrong settings.
+
+  --config FILE
+${wrap("A JSON file with settings by their names, such as maxRooms (ROOMCAST_CONFIG)")}
+  --check
+${wrap("Print the settings that hold and where each is from, and end; exit code 2 where one is wrong.")}
+  --json
+${wrap("With --check: print them as JSON.")}
+  --help
+${wrap("This text.")}
+
+Settings:
+${settingInfos.map(optionHelp).join("\n")}`;
+}

@@ -1,0 +1,105 @@
+import { ConfigError, isLoopback, type Settings } from "../config.js";
+import { createLog, type Log } from "../log.js";
+import { checkText } from "./check.js";
+import { serveHelp } from "./help.js";
+import { loadSettings, readFlags } from "./sources.js";
+
+/** What `createServer` gives, as far as the command needs it. */
+type Running = { readonly url: string; readonly port: number; close(): Promise<void> };
+
+/** A second signal within this many milliseconds is the same one: a terminal and npm both pass on one Ctrl-C. */
+const SAME_SIGNAL_MS = 500;
+
+/** `roomcast serve`: starts a node and closes it at a signal. */
+export async function serve(
+  args: readonly string[],
+  env: { readonly [name: string]: string | undefined },
+): Promise<void> {
+  const flags = readFlags(args);
+  if (flags.switches.has("help")) return print(serveHelp());
+  try {
+    if (flags.switches.has("json") && !flags.switches.has("check"))
+      flags.lines.push("--json: expected --check with it");
+    const loaded = loadSettings(flags, env);
+    if (flags.switches.has("check")) return print(checkText(loaded, flags.switches.has("json")));
+    await start(loaded.settings);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.lines.join("\n")}\n`);
+    process.exitCode = 2;
+  }
+}
+
+async function start(settings: Settings): Promise<void> {
+  const log = createLog({ level: settings.logLevel });
+  const running = open(settings);
+  closeAtSignal(running, log);
+  try {
+    announce(await running, settings, log);
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    log.debug("cannot start", { error });
+    process.stderr.write(`cannot start: ${firstLine(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** Loaded here and not above, so that wrong settings are told before anything native is loaded. */
+async function open(settings: Settings): Promise<Running> {
+  const { createServer } = await import("../server.js");
+  return createServer(settings);
+}
+
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
+
+/** Says where it listens and what a person should know of it. The first line carries the address for programs, too. */
+function announce({ url, port }: Running, settings: Settings, log: Log): void {
+  log.info(`listening on ${url}`, { url, port, node: settings.node, pid: process.pid });
+  if (settings.secret === undefined) {
+    const reach = isLoopback(settings.host)
+      ? "loopback only, anyone on this machine may connect"
+      : "anyone may connect";
+    log.warn(`NO SECRET CONFIGURED: ${reach}`);
+  }
+  log.info("memory engine: what is published is kept in this process and ends with it", {
+    memoryMaxBytes: settings.memoryMaxBytes,
+  });
+  if (settings.page) log.info(`start page at ${url}/`);
+}
+
+/**
+ * Closes the server at the first SIGTERM or SIGINT. The process then ends by itself, since nothing holds it open; a
+ * second signal ends it at once, with exit code 1.
+ */
+function closeAtSignal(running: Promise<Running>, log: Log): void {
+  let first: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (first === undefined) {
+      first = performance.now();
+      log.info(`${signal}: closing; a second signal ends at once`);
+      void close(running, log);
+    } else if (performance.now() - first > SAME_SIGNAL_MS) {
+      log.warn(`${signal} again: ending at once`);
+      process.exit(1);
+    }
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+}
+
+async function close(running: Promise<Running>, log: Log): Promise<void> {
+  // A server that could not start has been reported where it was started.
+  const server = await running.catch(() => undefined);
+  try {
+    await server?.close();
+    log.info("closed");
+  } catch (error) {
+    log.error("closing failed", { error });
+    process.exitCode = 1;
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
