@@ -1,0 +1,306 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { settingInfos } from "../../server/cli/settings.js";
+import { type Loaded, loadSettings, readFlags } from "../../server/cli/sources.js";
+import { ConfigError, isLoopback, parseSettings, type SettingName, type SettingsInput } from "../../server/config.js";
+import { resolveKinds } from "../../server/room/rules.js";
+
+const SECRET = "a secret that is long enough, 32 or more";
+
+/** Wrong values of every setting: as JSON in a file or in code, and the same as text in a flag or a variable. */
+const wrong: { readonly [Name in SettingName]: readonly unknown[] } = {
+  host: ["", "not a host", "a/b", 5, null, "0.0.0.0", "::", "192.0.2.1", "example.org"],
+  port: ["abc", "", -1, 65_536, 1.5, "80x", null, true, "0x50", 1e30],
+  secret: ["", "short", "x".repeat(31), 5, null],
+  origins: ["example.org", "https://example.org/", "HTTPS://example.org", "https://example.org:443", 5, [5], [""]],
+  kinds: [
+    "{",
+    5,
+    [],
+    { "a:b": {} },
+    { chat: 5 },
+    { chat: { histroy: {} } },
+    { "": {} },
+    JSON.parse('{"__proto__":{}}'),
+  ],
+  heartbeatMs: [99, 600_001, "1s", 60_001, null],
+  helloTimeoutMs: [99, 120_001, "x", null],
+  idleTimeoutMs: [0, 1, 7000, 7999, 8500, 960_001, 961_000, "x", 8000, null],
+  lingerMs: [-1, 3_600_001, "x", null],
+  checkMs: [-1, 3_600_001, "x", null],
+  resumeWindowMs: [-1, 604_800_001, "x", null],
+  maxFrameBytes: [0, 255, 16_777_217, "64k", null],
+  maxRooms: [0, 10_001, "x", null],
+  maxRequests: [0, 10_001, "x", null],
+  maxFramesPerTurn: [0, 100_001, "x", null],
+  maxBackpressureBytes: [0, 4095, 1_073_741_825, 4096, "x", null],
+  maxConnections: [0, 10_000_001, "x", null],
+  memoryMaxBytes: [0, 1_048_575, 1_099_511_627_777, "256m", null],
+  shutdownMs: [-1, 3_600_001, "x", null],
+  node: ["", "a b", "x".repeat(65), 5, null],
+  logLevel: ["", "verbose", "INFO", 5, null],
+  page: ["yes", "", 1, null],
+};
+
+/** Wrong rules of a kind, and what their line names. */
+const wrongRules: readonly (readonly [unknown, string])[] = [
+  [{ history: 5 }, "kinds.chat.history"],
+  [{ history: { size: -1 } }, "kinds.chat.history.size"],
+  [{ history: { size: 100_001 } }, "kinds.chat.history.size"],
+  [{ history: { ageMs: 0 } }, "kinds.chat.history.ageMs"],
+  [{ history: { age: 5 } }, "kinds.chat.history.age"],
+  [{ keyWindowMs: 0 }, "kinds.chat.keyWindowMs"],
+  [{ batchMs: 1001 }, "kinds.chat.batchMs"],
+  [{ slow: "wait" }, "kinds.chat.slow"],
+  [{ slow: "resume", history: { size: 0 } }, "kinds.chat.slow"],
+];
+
+function linesOf(read: () => unknown): readonly string[] {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.lines;
+    throw error;
+  }
+  return [];
+}
+
+/** The one line that names `name`; anything else fails the test. */
+function assertOneLine(lines: readonly string[], name: string, source?: string): void {
+  const about = (line: string) => line.startsWith(`${name}:`) || /^[.[]/.test(line.slice(name.length));
+  assert.equal(lines.length, 1, JSON.stringify(lines));
+  const line = lines[0] ?? "";
+  assert.ok(line.startsWith(name) && about(line), line);
+  assert.match(line, /: expected .+, got .|: no such setting; /);
+  assert.doesNotMatch(line, /\n/);
+  if (source !== undefined) assert.ok(line.endsWith(` (from ${source})`), line);
+}
+
+const load = (args: readonly string[], env: { readonly [name: string]: string } = {}): Loaded =>
+  loadSettings(readFlags(args), env);
+
+function fileWith(t: { after(close: () => void): void }, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "roomcast-config-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "settings.json");
+  writeFileSync(path, text);
+  return path;
+}
+
+const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+
+for (const { name, flag, variable } of settingInfos) {
+  test(`${name}: a wrong value is one line that names it, whatever it came from`, (t) => {
+    for (const value of wrong[name]) {
+      const input = { [name]: value } as SettingsInput;
+      assertOneLine(
+        linesOf(() => parseSettings(input)),
+        name,
+      );
+      const path = fileWith(t, JSON.stringify(input));
+      assertOneLine(
+        linesOf(() => load(["--config", path])),
+        name,
+        path,
+      );
+      // As text, a number in a list or a string is a string like any other.
+      if (typeof value !== "string" && ["host", "origins", "secret", "node"].includes(name)) continue;
+      const text = asText(value);
+      assertOneLine(
+        linesOf(() => load([`${flag}=${text}`])),
+        name,
+        flag,
+      );
+      assertOneLine(
+        linesOf(() => load([flag, text])),
+        name,
+        flag,
+      );
+      assertOneLine(
+        linesOf(() => load([], { [variable]: text })),
+        name,
+        variable,
+      );
+    }
+  });
+}
+
+test("a wrong rule of a kind is one line that names it with its path", () => {
+  for (const [rules, path] of wrongRules) {
+    assertOneLine(
+      linesOf(() => parseSettings({ kinds: { chat: rules } } as SettingsInput)),
+      path,
+    );
+    assertOneLine(
+      linesOf(() => load([], { ROOMCAST_KINDS: JSON.stringify({ chat: rules }) })),
+      path,
+      "ROOMCAST_KINDS",
+    );
+  }
+});
+
+test("all that is wrong is told at once, a line each", (t) => {
+  const path = fileWith(t, '{"maxRooms": 0, "histroy": 1}');
+  const lines = linesOf(() =>
+    load(["--port", "abc", "--hots", "x", "--config", path], { ROOMCAST_PAGE: "maybe", ROOMCAST_MAX_ROOM: "5" }),
+  );
+  assert.deepEqual([...lines].sort(), [
+    "--hots: no such option; did you mean --host?",
+    "ROOMCAST_MAX_ROOM: no such setting; did you mean ROOMCAST_MAX_ROOMS?",
+    "expected options that start with --, got an argument without",
+    lines.find((line) => line.startsWith("histroy: no such setting; there are host, port, ")),
+    `maxRooms: expected a whole number from 1 to 10000, got 0 (from ${path})`,
+    'page: expected true or false, got "maybe" (from ROOMCAST_PAGE)',
+    'port: expected a whole number from 0 to 65535, got "abc" (from --port)',
+  ]);
+});
+
+test("a flag goes before a variable, a variable before the file, the file before the default", (t) => {
+  const path = fileWith(
+    t,
+    '{"$schema": "x", "port": 1, "maxRooms": 1, "maxRequests": 1, "origins": ["https://a.example"]}',
+  );
+  const env = { ROOMCAST_CONFIG: path, ROOMCAST_PORT: "2", ROOMCAST_MAX_ROOMS: "2", ROOMCAST_PAGE: "false" };
+  const { settings, from } = load(["--port", "3", "--origins", "https://b.example, http://c.example:81"], env);
+  assert.deepEqual(
+    [settings.port, settings.maxRooms, settings.maxRequests, settings.maxConnections, settings.page, settings.origins],
+    [3, 2, 1, 100_000, false, ["https://b.example", "http://c.example:81"]],
+  );
+  assert.deepEqual(["port", "maxRooms", "maxRequests", "maxConnections"].map(from), [
+    "--port",
+    "ROOMCAST_MAX_ROOMS",
+    path,
+    "default",
+  ]);
+});
+
+test("every setting can be set right from every source", (t) => {
+  const right: Required<SettingsInput> = {
+    ...{ host: "0.0.0.0", port: 0, secret: SECRET, origins: ["*", "capacitor://localhost"], heartbeatMs: 200 },
+    ...{ kinds: { "*": { batchMs: 0 }, cursor: { history: { size: 0 }, slow: "skip" } }, helloTimeoutMs: 500 },
+    ...{ idleTimeoutMs: 8000, lingerMs: 0, checkMs: 0, resumeWindowMs: 0, maxFrameBytes: 256, maxRooms: 1 },
+    ...{ maxRequests: 1, maxFramesPerTurn: 1, maxBackpressureBytes: 4096, maxConnections: 1, shutdownMs: 0 },
+    ...{ memoryMaxBytes: 1_048_576, node: "n-1", logLevel: "silent", page: false },
+  };
+  const texts = settingInfos.map(({ name, flag, variable }) => {
+    const value = right[name];
+    return { flag, variable, text: Array.isArray(value) ? value.join(",") : asText(value) };
+  });
+  const path = fileWith(t, JSON.stringify(right));
+  const flags = texts.map(({ flag, text }) => `${flag}=${text}`);
+  const env = Object.fromEntries(texts.map(({ variable, text }) => [variable, text]));
+  for (const { settings } of [load(flags), load([], env), load(["--config", path])]) assert.deepEqual(settings, right);
+  assert.deepEqual(parseSettings(right), right);
+});
+
+test("the flags themselves are checked, and an argument is not repeated", () => {
+  const lines = (args: readonly string[]) => linesOf(() => load(args));
+  assert.deepEqual(lines(["--port", "1", "--port", "2"]), ["--port: expected once, got it again"]);
+  assert.deepEqual(lines(["--port"]), ["--port: expected a value, got nothing"]);
+  assert.deepEqual(lines(["--config"]), ["--config: expected a value, got nothing"]);
+  assert.deepEqual(lines(["--check=yes"]), ["--check: expected no value, got one"]);
+  assert.deepEqual(lines(["-p", "1"]).slice(0, 1), ["-p: no such option; roomcast serve --help lists them"]);
+  assert.doesNotMatch(lines([SECRET, `--secert=${SECRET}`]).join(), /long enough/);
+});
+
+test("a file that cannot be read or is not a JSON object is one line, without what stands in it", (t) => {
+  const of = (path: string) => linesOf(() => load(["--config", path])).map((line) => line.replace(path, "FILE"));
+  assert.deepEqual(of(join(tmpdir(), "roomcast-no-such-file.json")), [
+    "config: expected a file that can be read, got ENOENT (FILE)",
+  ]);
+  assert.deepEqual(of(tmpdir()), ["config: expected a file that can be read, got EISDIR (FILE)"]);
+  assert.deepEqual(of(fileWith(t, "[]")), ["config: expected an object of settings, got something else (FILE)"]);
+  for (const text of ["", "{", `{"secret": ${SECRET}}`, `{\n  "secret": "${SECRET}",\n}`, "\u0000", '{"a": tru}']) {
+    const lines = of(fileWith(t, text));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? "", /^config: expected JSON, got something else( at line \d+, column \d+)? \(FILE\)$/);
+  }
+});
+
+test("what Kubernetes and the test runner put in the environment is passed over", () => {
+  const env = {
+    ROOMCAST_PORT: "tcp://10.0.0.1:8000",
+    ROOMCAST_SERVICE_HOST: "10.0.0.1",
+    ROOMCAST_SERVICE_PORT: "8000",
+    ROOMCAST_SERVICE_PORT_HTTP: "8000",
+    ROOMCAST_PORT_8000_TCP: "tcp://10.0.0.1:8000",
+    ROOMCAST_PORT_8000_TCP_ADDR: "10.0.0.1",
+    ROOMCAST_TEST_FILES: "[]",
+  };
+  assert.equal(load([], env).settings.port, 8000);
+});
+
+test("a host that others can reach needs a secret or an authenticate hook", () => {
+  for (const host of ["0.0.0.0", "::", "10.0.0.1", "example.org", "127.0.0.1.example.org", "127.example"]) {
+    const lines = linesOf(() => parseSettings({ host }));
+    assertOneLine(lines, "host");
+    assert.match(lines[0] ?? "", /ROOMCAST_SECRET/);
+    assert.equal(parseSettings({ host, secret: SECRET }).host, host);
+    assert.equal(parseSettings({ host }, { authenticates: true }).host, host);
+  }
+  for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+    assert.ok(isLoopback(parseSettings({ host }).host));
+});
+
+test("a secret never stands in a line", () => {
+  for (const secret of ["hunter2", ["hunter2"], { hunter2: "hunter2" }]) {
+    const lines = linesOf(() => parseSettings({ secret, scret: "hunter2" } as unknown as SettingsInput));
+    assert.equal(lines.length, 2);
+    assert.doesNotMatch(lines.join(), /hunter2/);
+  }
+});
+
+test("a pair of settings that do not fit is put down to the one that was set", () => {
+  assertOneLine(
+    linesOf(() => parseSettings({ heartbeatMs: 60_001 })),
+    "heartbeatMs",
+  );
+  assertOneLine(
+    linesOf(() => parseSettings({ idleTimeoutMs: 24_000 })),
+    "idleTimeoutMs",
+  );
+  assertOneLine(
+    linesOf(() => parseSettings({ maxFrameBytes: 2_000_000 })),
+    "maxFrameBytes",
+  );
+  assertOneLine(
+    linesOf(() => parseSettings({ maxBackpressureBytes: 65_535 })),
+    "maxBackpressureBytes",
+  );
+  assert.equal(parseSettings({ maxBackpressureBytes: 4096, maxFrameBytes: 4096 }).maxFrameBytes, 4096);
+});
+
+test("a kind takes what it leaves out from *, and that from the defaults", () => {
+  const { kinds } = parseSettings({
+    kinds: {
+      "*": { history: { size: 7 }, slow: "skip" },
+      chat: { history: { ageMs: 9 }, batchMs: 0 },
+      cursor: { history: { size: 0 } },
+    },
+  });
+  const rulesFor = resolveKinds(kinds);
+  const other = { history: { size: 7, ageMs: 300_000 }, keyWindowMs: 300_000, batchMs: 10, slow: "skip" };
+  assert.deepEqual(rulesFor("anything"), other);
+  assert.deepEqual(rulesFor("constructor"), other);
+  assert.deepEqual(rulesFor("__proto__"), other);
+  assert.deepEqual(rulesFor("chat"), { ...other, history: { size: 7, ageMs: 9 }, batchMs: 0 });
+  assert.deepEqual(rulesFor("cursor"), { ...other, history: { size: 0, ageMs: 300_000 } });
+});
+
+test("a kind without history skips, and one that keeps it again resumes", () => {
+  const rulesFor = resolveKinds({ "*": { history: { size: 0 } }, chat: { history: { size: 5 } } });
+  assert.equal(rulesFor("cursor").slow, "skip");
+  assert.equal(rulesFor("chat").slow, "resume");
+  assertOneLine(
+    linesOf(() => parseSettings({ kinds: { "*": { history: { size: 0 } }, chat: { slow: "resume" } } })),
+    "kinds.chat.slow",
+  );
+});
+
+test("a node has a name of its own where it is given none", () => {
+  assert.match(parseSettings({}).node, /^n_[0-9a-f]{8}$/);
+  assert.notEqual(parseSettings({}).node, parseSettings({}).node);
+});
