@@ -42,7 +42,7 @@ export const rules = (size = 100, ageMs = LONG_MS, keyWindowMs = LONG_MS): LogRu
 /** An event whose data is `value`, as text that a JSON client sent. */
 export const event = (value: unknown, more: Partial<NewEvent> = {}): NewEvent => ({
   event: "test",
-  data: Payload.ofJson(JSON.stringify(value), value),
+  data: Payload.ofJson(JSON.stringify(value)),
   at: 1_790_000_000_000,
   ...more,
 });

@@ -186,7 +186,7 @@ export class MemoryLog {
   #append(room: MemoryRoom, event: RoomEvent, now: number, rules: LogRules): void {
     const before = room.bytes;
     room.expire(now, rules.history.ageMs);
-    room.append(event, event.size, now, rules);
+    room.append(event, now, rules);
     this.#bytes += room.bytes - before;
     this.#touch(room);
     while (this.#bytes > this.#maxBytes && this.#oldest !== undefined && this.#oldest !== room) {

@@ -7,8 +7,8 @@ export type Node = { readonly deliver: Deliver };
 /**
  * One room of a `MemoryLog`: its last events, in a ring, and the nodes that have it subscribed.
  *
- * Offsets are consecutive, so that an event's place in the ring follows from its offset. What an event weighs and when it
- * came are kept beside it: its own `size` changes as its data takes on other forms, and its `at` is the publisher's.
+ * Offsets are consecutive, so that an event's place in the ring follows from its offset. When it came is kept beside it:
+ * its `at` is the publisher's.
  */
 export class MemoryRoom {
   readonly name: string;
@@ -27,9 +27,8 @@ export class MemoryRoom {
   /** How many events are kept. */
   count = 0;
   #head = 0;
-  // Of one length, a power of two: the event at `(#head + n) & (length - 1)` is the n-th one kept.
+  // Both of one length, a power of two: the event at `(#head + n) & (length - 1)` is the n-th one kept.
   #events: (RoomEvent | undefined)[] = [];
-  #sizes: number[] = [];
   #times: number[] = [];
 
   constructor(name: string, last: number) {
@@ -43,14 +42,13 @@ export class MemoryRoom {
   }
 
   /** Appends, and trims to the rules' number of events. */
-  append(event: RoomEvent, size: number, now: number, rules: LogRules): void {
+  append(event: RoomEvent, now: number, rules: LogRules): void {
     if (this.count === this.#events.length) this.#grow();
     const slot = (this.#head + this.count) & (this.#events.length - 1);
     this.#events[slot] = event;
-    this.#sizes[slot] = size;
     this.#times[slot] = now;
     this.count++;
-    this.bytes += size;
+    this.bytes += event.size;
     this.last = event.offset;
     this.ageMs = rules.history.ageMs;
     while (this.count > rules.history.size) this.shift();
@@ -58,7 +56,7 @@ export class MemoryRoom {
 
   /** Forgets the oldest event. */
   shift(): void {
-    this.bytes -= this.#sizes[this.#head] as number;
+    this.bytes -= (this.#events[this.#head] as RoomEvent).size;
     this.#events[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#events.length - 1);
     this.count--;
@@ -75,7 +73,6 @@ export class MemoryRoom {
     this.bytes = 0;
     this.#head = 0;
     this.#events = [];
-    this.#sizes = [];
     this.#times = [];
   }
 
@@ -93,12 +90,10 @@ export class MemoryRoom {
     const length = Math.max(4, this.#events.length * 2);
     const turned = <T>(ring: T[]): T[] => [...ring.slice(this.#head), ...ring.slice(0, this.#head)];
     this.#events = turned(this.#events);
-    this.#sizes = turned(this.#sizes);
     this.#times = turned(this.#times);
     this.#head = 0;
     for (let slot = this.#events.length; slot < length; slot++) {
       this.#events.push(undefined);
-      this.#sizes.push(0);
       this.#times.push(0);
     }
   }
