@@ -114,7 +114,12 @@ function answer(response: HttpResponse, method: string, reply: Reply): void {
   response.cork(() => {
     response.writeStatus(STATUS[reply.status] ?? String(reply.status));
     for (const [name, value] of Object.entries(reply.headers)) response.writeHeader(name, value);
-    if (method === "head") response.endWithoutBody(Buffer.byteLength(reply.body));
-    else response.end(reply.body);
+    if (method !== "head") {
+      response.end(reply.body);
+      return;
+    }
+    // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.
+    response.writeHeader("Content-Length", String(Buffer.byteLength(reply.body)));
+    response.endWithoutBody();
   });
 }
