@@ -188,7 +188,7 @@ export class Room {
   #apply(since: Position, read: History): void {
     if (this.#closed) return;
     const tail = this.#tail as Tail;
-    if (read.events === undefined || read.position.epoch !== tail.epoch) {
+    if (read.events === undefined) {
       this.#restart(read.position);
       return;
     }

@@ -46,6 +46,7 @@ async function catchUp(room: Room, broker: Broker, since: Position, joiner: Join
   let refreshed = false;
   while (!joiner.gone) {
     const position = room.position as Position;
+    // The log would say so too; this spares it the question.
     if (position.epoch !== since.epoch) return cutAt(room, joiner, [], false);
     const previous = read.length > 0 ? (read[read.length - 1] as RoomEvent).offset : from.offset;
     if (previous > position.offset) {

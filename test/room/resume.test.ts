@@ -20,7 +20,7 @@ async function live(seed: number, tally: Tally): Promise<void> {
   const rules = { history, keyWindowMs: 1000, batchMs: random.pick([0, NEVER_MS]), slow: "resume" } as const;
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random);
-  const truth = new Truth();
+  const truth = new Truth(random.chance(0.05) ? "x".repeat(90_000) : "");
   const subscribers = Array.from({ length: 3 }, () => new Subscriber(truth));
   const failures: unknown[] = [];
   const go = (promise: Promise<void>): void => {

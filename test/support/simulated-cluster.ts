@@ -90,10 +90,16 @@ export class SimulatedNode implements Fanout {
 /** A truth to hold subscribers against: what was published where. */
 export class Truth {
   readonly #values = new Map<string, unknown>();
+  readonly #padding: string;
   #count = 0;
 
+  /** `padding` makes events so large that a few of them fill a page. */
+  constructor(padding = "") {
+    this.#padding = padding;
+  }
+
   async publish(node: SimulatedNode, rules: KindRules): Promise<void> {
-    const value = ++this.#count;
+    const value = `${++this.#count}${this.#padding}`;
     const event = { event: "e", data: Payload.ofValue(value), at: 0 };
     const position = (await node.rooms.broker.publish(ROOM, event, rules)) as Position;
     this.#values.set(`${position.epoch}/${position.offset}`, value);

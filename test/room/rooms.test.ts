@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { NewEvent } from "../../protocol/event.js";
+import { json } from "../../protocol/json.js";
+import { jsonServer } from "../../protocol/json-server.js";
+import { Payload } from "../../protocol/payload.js";
+import { type Broker, type Deliver, EngineError, type History } from "../../server/engine/engine.js";
+import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
+import { Rooms } from "../../server/room/rooms.js";
+import { defaultRules, type KindRules } from "../../server/room/rules.js";
+import { type Cut, stitch } from "../../server/room/stitch.js";
+import { eventually } from "../support/eventually.js";
+
+/** A memory broker whose calls are counted, and can be made to fail or to lose deliveries. */
+class WatchedBroker implements Broker {
+  readonly #broker: MemoryBroker;
+  subscribes = 0;
+  unsubscribes = 0;
+  reads = 0;
+  failing = false;
+  losing = false;
+
+  constructor(log: MemoryLog, deliver: Deliver) {
+    this.#broker = new MemoryBroker(log, (...delivery) => {
+      if (!this.losing) deliver(...delivery);
+    });
+  }
+
+  publish(room: string, event: NewEvent, rules: KindRules) {
+    return this.#broker.publish(room, event, rules);
+  }
+
+  subscribe(room: string, rules: KindRules): Promise<void> {
+    this.subscribes++;
+    if (this.failing) return Promise.reject(new EngineError("unavailable", "the engine is away"));
+    return this.#broker.subscribe(room, rules);
+  }
+
+  unsubscribe(room: string): Promise<void> {
+    this.unsubscribes++;
+    return this.#broker.unsubscribe(room);
+  }
+
+  history(room: string, range: object, limit: number, rules: KindRules): Promise<History> {
+    this.reads++;
+    if (this.failing) return Promise.reject(new EngineError("unavailable", "the engine is away"));
+    return this.#broker.history(room, range, limit, rules);
+  }
+
+  close(): Promise<void> {
+    return this.#broker.close();
+  }
+}
+
+type Setting = { readonly rules?: Partial<KindRules>; readonly lingerMs?: number; readonly checkMs?: number };
+
+function nodeOf(t: TestContext, { rules = {}, lingerMs = 60_000, checkMs = 0 }: Setting = {}) {
+  const log = new MemoryLog({ maxBytes: 1 << 24 });
+  const frames: { type: string; events?: readonly { data: unknown }[] }[] = [];
+  const kind = { ...defaultRules, ...rules };
+  const rooms = new Rooms({
+    openBroker: (deliver) => new WatchedBroker(log, deliver),
+    fanout: { publish: (_room, _codec, frame) => frames.push(json.decode(frame) as (typeof frames)[number]) },
+    rulesFor: () => kind,
+    lingerMs,
+    checkMs,
+  });
+  t.after(() => rooms.close());
+  const publish = (data: unknown) =>
+    rooms.broker.publish("r:1", { event: "e", data: Payload.ofValue(data), at: 0 }, kind);
+  const events = () => frames.map((frame) => frame.events?.map((event) => event.data));
+  return { rooms, broker: rooms.broker as WatchedBroker, log, frames, events, publish };
+}
+
+/** A joiner that only notes its cut. */
+function joinerWith(cuts: Cut[]) {
+  return { gone: false, page: () => Promise.resolve(), cut: (cut: Cut) => void cuts.push(cut) };
+}
+
+test("a hundred who open a room at once share one subscription and one read of the log", async (t) => {
+  const { rooms, broker } = nodeOf(t);
+  const held = await Promise.all(Array.from({ length: 100 }, () => rooms.hold("r:1")));
+  assert.equal(new Set(held).size, 1);
+  assert.equal(held[0]?.holds, 100);
+  assert.equal(broker.subscribes, 1);
+  assert.equal(broker.reads, 1);
+});
+
+test("a room that everyone left lingers, is found warm, and is closed in the end", async (t) => {
+  const { rooms, broker } = nodeOf(t, { lingerMs: 40 });
+  const room = await rooms.hold("r:1");
+  rooms.release(room);
+  assert.equal(await rooms.hold("r:1"), room, "still the same");
+  assert.equal(broker.subscribes, 1);
+  rooms.release(room);
+  await eventually(() => broker.unsubscribes === 1);
+  assert.equal(rooms.size, 0);
+  assert.notEqual(await rooms.hold("r:1"), room);
+});
+
+test("a room that cannot be opened rejects everyone who waits, and can be opened later", async (t) => {
+  const { rooms, broker } = nodeOf(t);
+  broker.failing = true;
+  const held = await Promise.allSettled([rooms.hold("r:1"), rooms.hold("r:1")]);
+  assert.deepEqual(
+    held.map((one) => one.status),
+    ["rejected", "rejected"],
+  );
+  assert.equal(rooms.size, 0);
+  broker.failing = false;
+  assert.equal((await rooms.hold("r:1")).holds, 1);
+});
+
+test("in a quiet room an event leaves at once; what follows on its heels leaves together, in order", async (t) => {
+  const { rooms, publish, events } = nodeOf(t, { rules: { batchMs: 20 } });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  const published = [publish(1)];
+  assert.deepEqual(events(), [[1]], "in the same turn");
+  for (const data of [2, 3, 4]) published.push(publish(data));
+  assert.deepEqual(events(), [[1]]);
+  await eventually(() => events().length === 2);
+  assert.deepEqual(events(), [[1], [2, 3, 4]]);
+  await Promise.all(published);
+});
+
+test("nothing is encoded for a room that nobody is in", async (t) => {
+  const { rooms, publish, frames } = nodeOf(t);
+  const room = await rooms.hold("r:1");
+  await publish(1);
+  room.enter(jsonServer);
+  await publish(2);
+  room.exit(jsonServer);
+  await publish(3);
+  assert.equal(frames.length, 1);
+});
+
+test("a full page of waiting events leaves without waiting longer", async (t) => {
+  const { rooms, publish, frames } = nodeOf(t, { rules: { batchMs: 60_000 } });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  for (let count = 0; count < 6; count++) await publish("x".repeat(100_000));
+  assert.deepEqual(
+    frames.map((frame) => frame.events?.length),
+    [1, 2, 1],
+    "the first at once, then what fills a page, in frames of at most a page",
+  );
+});
+
+test("a hole is read from the log, again and again while the log cannot be read", async (t) => {
+  const { rooms, broker, publish, events } = nodeOf(t, { rules: { batchMs: 0 } });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  broker.losing = true;
+  await publish(1);
+  broker.losing = false;
+  broker.failing = true;
+  const reads = broker.reads;
+  await publish(2);
+  assert.deepEqual(events(), [], "2 waits for 1");
+  await eventually(() => broker.reads >= reads + 2);
+  broker.failing = false;
+  await eventually(() => events().length > 0);
+  assert.deepEqual(events(), [[1, 2]]);
+});
+
+test("the last event before a silence is found by the slow check when its delivery is lost", async (t) => {
+  const { rooms, broker, publish, events } = nodeOf(t, { checkMs: 100 });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  broker.losing = true;
+  await publish("last");
+  assert.deepEqual(events(), []);
+  await eventually(() => events().length > 0);
+  assert.deepEqual(events(), [["last"]]);
+});
+
+test("when the log no longer reaches back to the hole everyone is told reset", async (t) => {
+  const { rooms, broker, publish, frames } = nodeOf(t, { rules: { history: { size: 2, ageMs: 60_000 } } });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  broker.losing = true;
+  for (const data of [1, 2, 3, 4]) await publish(data);
+  await room.refresh();
+  assert.equal(frames.at(-1)?.type, "reset");
+  assert.equal(room.position?.offset, 4);
+});
+
+test("a reader who is ahead of this node waits until the node has caught up, and is believed no further", async (t) => {
+  const { rooms, broker, publish } = nodeOf(t);
+  const room = await rooms.hold("r:1");
+  broker.losing = true;
+  for (const data of [1, 2, 3]) await publish(data);
+  assert.equal(room.position?.offset, 0, "the node lags");
+  const epoch = room.position.epoch;
+  const cuts: Cut[] = [];
+  await stitch(room, broker, { epoch, offset: 2 }, joinerWith(cuts));
+  await stitch(room, broker, { epoch, offset: 99 }, joinerWith(cuts));
+  assert.deepEqual(
+    cuts.map((cut) => [cut.recovered, cut.events.map((event) => event.offset)]),
+    [
+      [true, [3]],
+      [false, []],
+    ],
+  );
+});
+
+test("who comes back to a warm room costs no read of the log", async (t) => {
+  const { rooms, broker, publish } = nodeOf(t);
+  const room = await rooms.hold("r:1");
+  const since = room.position;
+  for (const data of [1, 2, 3]) await publish(data);
+  const reads = broker.reads;
+  const cuts: Cut[] = [];
+  for (let count = 0; count < 50; count++) await stitch(room, broker, since, joinerWith(cuts));
+  assert.equal(cuts.filter((cut) => cut.recovered && cut.events.length === 3).length, 50);
+  assert.equal(broker.reads, reads);
+});

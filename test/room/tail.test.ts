@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RoomEvent } from "../../protocol/event.js";
+import { Payload } from "../../protocol/payload.js";
+import { Tail } from "../../server/room/tail.js";
+
+const event = (offset: number, size = 1): RoomEvent =>
+  new RoomEvent(offset, { event: "e", data: Payload.ofValue("x".repeat(size)), at: 0 });
+const offsets = (events: readonly RoomEvent[] | undefined): number[] | undefined => events?.map((one) => one.offset);
+
+test("a tail gives what comes after an offset it reaches back to, and nothing else", () => {
+  const tail = new Tail("e", 10, 100);
+  assert.deepEqual(offsets(tail.after(10)), []);
+  assert.equal(tail.after(9), undefined);
+  tail.append([event(11), event(12)]);
+  assert.deepEqual(offsets(tail.after(10)), [11, 12]);
+  assert.deepEqual(offsets(tail.after(11)), [12]);
+  assert.deepEqual(offsets(tail.after(12)), []);
+  assert.equal(tail.after(13), undefined, "nobody can have seen what the log does not have");
+});
+
+test("offsets need not be consecutive", () => {
+  const tail = new Tail("e", 0, 100);
+  tail.append([event(5), event(9)]);
+  assert.deepEqual(offsets(tail.after(5)), [9]);
+  assert.deepEqual(offsets(tail.after(7)), [9]);
+  assert.deepEqual(offsets(tail.after(0)), [5, 9]);
+});
+
+test("a tail that is warmed reaches back to where the events it was given begin", () => {
+  const tail = new Tail("e", 12, 100);
+  tail.warm([event(11), event(12)], 10);
+  assert.equal(tail.start, 10);
+  assert.equal(tail.end, 12);
+  assert.deepEqual(offsets(tail.after(10)), [11, 12]);
+});
+
+test("a tail keeps its last events only, and knows where they begin", () => {
+  const tail = new Tail("e", 0, 50);
+  for (let offset = 1; offset <= 1000; offset++) tail.append([event(offset)]);
+  assert.equal(tail.start, 950);
+  assert.equal(tail.after(949), undefined);
+  assert.equal(tail.after(950)?.length, 50);
+});
+
+test("a tail is bounded in bytes too", () => {
+  const tail = new Tail("e", 0, 1000);
+  for (let offset = 1; offset <= 100; offset++) tail.append([event(offset, 60_000)]);
+  assert.ok(tail.start >= 100 - 18, `kept from ${tail.start} on`);
+  assert.ok(tail.start < 100, "the last event is kept");
+});

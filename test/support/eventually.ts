@@ -1,0 +1,16 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+/** So long that only a condition that never comes takes it. */
+const MOST_MS = 20_000;
+
+/** Resolves once the condition holds. Throws, with `what`, when it never does. */
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  what = "it never happened",
+): Promise<void> {
+  const until = performance.now() + MOST_MS;
+  while (!(await condition())) {
+    if (performance.now() > until) throw new Error(what);
+    await pause(5);
+  }
+}
