@@ -9,16 +9,8 @@ import { ContestantServer } from "./support/contestant-server.js";
 import { Crowd } from "./support/crowd.js";
 import type { Contestant } from "./support/dialects.js";
 import { Closing, emit, needOpenFiles, readFlags, tell } from "./support/program.js";
+import type { ConnectResult, ConnectRow } from "./support/results.js";
 import { median, round } from "./support/statistics.js";
-
-export type ConnectRow = {
-  readonly contestant: Contestant;
-  /** The server's CPU for one connection: the median of the rounds. */
-  readonly cpuUsPerConnect: number;
-  readonly cpuUsRange: readonly [number, number];
-  /** Against plain uWebSockets.js: the median of each round's quotient. */
-  readonly timesUws?: number;
-};
 
 const flags = readFlags({ connects: 3000, concurrency: 20, rounds: 5 });
 
@@ -64,7 +56,8 @@ try {
   }
   const uws = [...rounds].find(([server]) => server.dialect.name === "uws")?.[1];
   const rows = [...rounds].map(([server, costs]) => rowOf(server.dialect.name, costs, uws));
-  emit({ program: "connect", connects: flags.connects, concurrency: flags.concurrency, rounds: flags.rounds, rows });
+  const { connects, concurrency } = flags;
+  emit({ program: "connect", connects, concurrency, rounds: flags.rounds, rows } satisfies ConnectResult);
 } catch (error) {
   tell(`connect failed: ${(error as Error).message}`);
   process.exitCode = 1;

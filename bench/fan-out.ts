@@ -15,24 +15,8 @@ import { DATA_BYTES, nowUs } from "./support/event-data.js";
 import type { LoadAnswer, LoadQuestion } from "./support/load.js";
 import { Closing, emit, readFlags, tell } from "./support/program.js";
 import { Publisher } from "./support/publisher.js";
+import type { FanOutResult, FanOutRow } from "./support/results.js";
 import { median, quantile, round } from "./support/statistics.js";
-
-export type FanOutRow = {
-  readonly contestant: Contestant;
-  readonly eventsPerSecond: number;
-  /** The server's CPU for one event to one subscriber: the median of the rounds. */
-  readonly cpuUsPerDelivery: number;
-  /** The same, of the best and of the worst round. */
-  readonly cpuUsRange: readonly [number, number];
-  /** Against plain uWebSockets.js: the median of each round's quotient. */
-  readonly timesUws?: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly bytesPerDelivery: number;
-  readonly deliveries: number;
-  /** Of the time in which the events came; over 100 the server falls behind the rate. */
-  readonly cpuPercent: number;
-};
 
 type Runner = {
   readonly name: Contestant;
@@ -45,6 +29,7 @@ type Runner = {
 type Round = {
   readonly cpuUsPerDelivery: number;
   readonly cpuPercent: number;
+  readonly stretch: number;
   readonly deliveries: number;
   readonly bytes: number;
   readonly latenciesMs: readonly number[];
@@ -84,6 +69,7 @@ async function play(runner: Runner, load: Child, perSecond: number, seconds: num
   const tally = await counted;
   const seen = await sample.counted(events, PATIENCE_MS);
   const tookUs = nowUs() - startUs;
+  const stretch = tookUs / ((events * 1_000_000) / perSecond);
   const cpuUs = (await server.usage()).cpuUs - before.cpuUs;
   const faults = [...troubles, ...tally.troubles, ...sample.troubles];
   for (const { least, most } of [tally, seen]) {
@@ -98,7 +84,8 @@ async function play(runner: Runner, load: Child, perSecond: number, seconds: num
       `, publisher late by p99 ${(lateP99Us / 1000).toFixed(1)} ms`,
   );
   const cpuPercent = (100 * cpuUs) / tookUs;
-  return { cpuUsPerDelivery, cpuPercent, deliveries, bytes: tally.bytes + seen.bytes, latenciesMs: [...latenciesMs] };
+  const bytes = tally.bytes + seen.bytes;
+  return { cpuUsPerDelivery, cpuPercent, stretch, deliveries, bytes, latenciesMs: [...latenciesMs] };
 }
 
 function rowOf(
@@ -122,6 +109,7 @@ function rowOf(
     bytesPerDelivery: round(rounds.reduce((sum, one) => sum + one.bytes, 0) / deliveries, 1),
     deliveries,
     cpuPercent: round(median(rounds.map((one) => one.cpuPercent)), 1),
+    stretch: round(median(rounds.map((one) => one.stretch)), 2),
   };
 }
 
@@ -144,7 +132,7 @@ try {
   const rows: FanOutRow[] = [];
   for (const perSecond of flags.rates) rows.push(...(await atRate(runners, load, perSecond)));
   const { subscribers, seconds, rounds } = flags;
-  emit({ program: "fan-out", subscribers, dataBytes: DATA_BYTES, seconds, rounds, rows });
+  emit({ program: "fan-out", subscribers, dataBytes: DATA_BYTES, seconds, rounds, rows } satisfies FanOutResult);
 } catch (error) {
   tell(`fan-out failed: ${(error as Error).message}`);
   process.exitCode = 1;

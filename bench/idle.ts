@@ -9,15 +9,8 @@ import { ContestantServer } from "./support/contestant-server.js";
 import { Crowd } from "./support/crowd.js";
 import type { Contestant } from "./support/dialects.js";
 import { Closing, emit, needOpenFiles, readFlags, tell } from "./support/program.js";
+import type { IdleResult, IdleRow } from "./support/results.js";
 import { round } from "./support/statistics.js";
-
-export type IdleRow = {
-  readonly contestant: Contestant;
-  /** Of the process: what the operating system counts as resident. */
-  readonly rssBytesPerConnection: number;
-  /** Of the JavaScript heap and what it holds outside. */
-  readonly heapBytesPerConnection: number;
-};
 
 const WARM_UP = 500;
 const CONCURRENCY = 100;
@@ -61,7 +54,7 @@ try {
       await closing.close();
     }
   }
-  emit({ program: "idle", connections: flags.connections, rows });
+  emit({ program: "idle", connections: flags.connections, rows } satisfies IdleResult);
 } catch (error) {
   tell(`idle failed: ${(error as Error).message}`);
   process.exitCode = 1;

@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { cpus, release, totalmem, type } from "node:os";
+
+/** What the figures depend on. */
+export type Machine = {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly system: string;
+  readonly node: string;
+  readonly packages: { readonly [name: string]: string };
+  readonly date: string;
+};
+
+type Lock = { readonly packages: { readonly [path: string]: { readonly version: string } } };
+
+export function describeMachine(now: Date): Machine {
+  const lock = JSON.parse(readFileSync(new URL("../../../package-lock.json", import.meta.url), "utf8")) as Lock;
+  const names = ["uWebSockets.js", "ws", "socket.io"];
+  const packages = names.map((name) => [name, lock.packages[`node_modules/${name}`]?.version ?? "unknown"]);
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    system: `${type()} ${release()}`,
+    node: process.version,
+    packages: Object.fromEntries(packages),
+    date: now.toISOString().slice(0, 10),
+  };
+}

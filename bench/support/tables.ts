@@ -1,0 +1,119 @@
+/** Results as tables: Markdown, which also reads well in a terminal. */
+import { type Contestant, dialectOf } from "./dialects.js";
+import type { Results } from "./results.js";
+import type { Verdict } from "./targets.js";
+
+export type Table = { readonly title: string; readonly note: string; readonly rows: readonly (readonly string[])[] };
+
+const label = (name: Contestant) => dialectOf(name).label;
+const number = (value: number, digits = 0) =>
+  value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const times = (value: number | undefined) => (value === undefined ? "" : `${number(value, 2)} ×`);
+
+function fanOutTables({ fanOut }: Results): Table[] {
+  if (fanOut === undefined) return [];
+  const head = [
+    "server",
+    "CPU per delivery, µs",
+    "best to worst round",
+    "of plain uWS",
+    "p50, ms",
+    "p99, ms",
+    "bytes",
+    "keeps up",
+  ];
+  const rates = [...new Set(fanOut.rows.map((row) => row.eventsPerSecond))];
+  return rates.map((rate) => ({
+    title: `Fan-out: ${rate} events/s to ${number(fanOut.subscribers)} subscribers`,
+    note:
+      `${fanOut.dataBytes} bytes of data an event, ${fanOut.rounds} rounds of ${fanOut.seconds} s. “Bytes” are the payload ` +
+      "of what a subscriber gets for one event. A server that does not keep up with the rate delivers everything in the " +
+      "end, and its latency grows as long as the round lasts.",
+    rows: [
+      head,
+      ...fanOut.rows
+        .filter((row) => row.eventsPerSecond === rate)
+        .map((row) => [
+          label(row.contestant),
+          number(row.cpuUsPerDelivery, 2),
+          row.cpuUsRange.map((one) => number(one, 2)).join(" to "),
+          times(row.timesUws),
+          number(row.p50Ms, 1),
+          number(row.p99Ms, 1),
+          number(row.bytesPerDelivery),
+          row.stretch < 1.1 ? "yes" : `no, took ${number(row.stretch, 1)} × the time`,
+        ]),
+    ],
+  }));
+}
+
+function idleTable({ idle }: Results): Table[] {
+  if (idle === undefined) return [];
+  const rows = idle.rows.map((row) => [
+    label(row.contestant),
+    number(row.rssBytesPerConnection),
+    number(row.heapBytesPerConnection),
+  ]);
+  return [
+    {
+      title: `Idle memory: ${number(idle.connections)} connections in one room`,
+      note: "Of the process, after a garbage collection; what the kernel holds for a socket is not in it.",
+      rows: [["server", "resident bytes per connection", "of them in the JavaScript heap"], ...rows],
+    },
+  ];
+}
+
+function connectTable({ connect }: Results): Table[] {
+  if (connect === undefined) return [];
+  const rows = connect.rows.map((row) => [
+    label(row.contestant),
+    number(row.cpuUsPerConnect, 1),
+    row.cpuUsRange.map((one) => number(one, 1)).join(" to "),
+    times(row.timesUws),
+  ]);
+  return [
+    {
+      title: "CPU for a connection",
+      note:
+        `${connect.rounds} rounds of ${number(connect.connects)} connections, ${connect.concurrency} at once. Roomcast: upgrade, ` +
+        "hello and join, each answered; Socket.IO: upgrade and its handshake; the others: the upgrade alone.",
+      rows: [["server", "CPU per connection, µs", "best to worst round", "of plain uWS"], ...rows],
+    },
+  ];
+}
+
+function sizeTable({ size }: Results): Table[] {
+  if (size === undefined) return [];
+  const rows = size.rows.map((row) => [`\`${row.entry}\``, number(row.minifiedBytes), number(row.gzipBytes)]);
+  return [{ title: "SDK", note: "Bundled and minified.", rows: [["entry", "bytes", "gzip"], ...rows] }];
+}
+
+function verdictTable(verdicts: readonly Verdict[]): Table[] {
+  const rows = verdicts.map(({ what, target, measured, met }) => [
+    what,
+    target,
+    number(measured, measured < 100 ? 2 : 0),
+    met ? "met" : "**missed**",
+  ]);
+  return rows.length === 0 ? [] : [{ title: "Targets", note: "", rows: [["what", "target", "measured", ""], ...rows] }];
+}
+
+export function tablesOf(results: Results, verdicts: readonly Verdict[]): readonly Table[] {
+  return [
+    ...verdictTable(verdicts),
+    ...fanOutTables(results),
+    ...idleTable(results),
+    ...connectTable(results),
+    ...sizeTable(results),
+  ];
+}
+
+/** The first column is left-aligned, the others right; padded, so that it can be read as it is. */
+export function markdown({ title, note, rows }: Table): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length), 3));
+  const line = (row: readonly string[]) =>
+    `| ${widths.map((width, at) => (at === 0 ? (row[at] ?? "").padEnd(width) : (row[at] ?? "").padStart(width))).join(" | ")} |`;
+  const rule = `|${widths.map((width, at) => (at === 0 ? ` ${"-".repeat(width)} ` : ` ${"-".repeat(width - 1)}: `)).join("|")}|`;
+  const [head, ...body] = rows.map(line);
+  return [`## ${title}`, ...(note === "" ? [] : ["", note]), "", head, rule, ...body, ""].join("\n");
+}

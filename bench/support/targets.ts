@@ -1,0 +1,77 @@
+import type { Contestant } from "./dialects.js";
+import type { Results } from "./results.js";
+import { round } from "./statistics.js";
+
+export type Verdict = {
+  readonly what: string;
+  /** `at most` or `at least`, the figure and its unit. */
+  readonly target: string;
+  readonly measured: number;
+  readonly met: boolean;
+};
+
+const ours = ["roomcast-json", "roomcast-msgpack"] as const satisfies readonly Contestant[];
+const codecOf = { "roomcast-json": "JSON", "roomcast-msgpack": "MessagePack" } as const;
+
+/** By rate: how many times the CPU of plain uWebSockets.js a delivery may take. */
+const MOST_TIMES_UWS = new Map([
+  [200, 1.15],
+  [500, 1.0],
+]);
+const LEAST_TIMES_CHEAPER: readonly (readonly [Contestant, string, number])[] = [
+  ["socket-io", "Socket.IO", 8],
+  ["ws", "ws", 6],
+];
+const MOST_IDLE_BYTES = 3 * 1024;
+const MOST_CONNECT_TIMES_UWS = 4;
+
+function atMost(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
+  if (measured === undefined) return [];
+  return [{ what, target: `≤ ${limit} ${unit}`, measured, met: measured <= limit }];
+}
+
+function atLeast(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
+  if (measured === undefined) return [];
+  return [{ what, target: `≥ ${limit} ${unit}`, measured, met: measured >= limit }];
+}
+
+function ofFanOut({ fanOut }: Results, name: (typeof ours)[number]): Verdict[] {
+  const rates = [...new Set(fanOut?.rows.map((row) => row.eventsPerSecond))];
+  return rates.flatMap((rate) => {
+    const find = (one: Contestant) =>
+      fanOut?.rows.find((row) => row.contestant === one && row.eventsPerSecond === rate);
+    const our = find(name);
+    const what = `CPU per delivery at ${rate}/s, ${codecOf[name]}`;
+    const limit = MOST_TIMES_UWS.get(rate);
+    return [
+      ...(limit === undefined ? [] : atMost(what, limit, "× plain uWS", our?.timesUws)),
+      ...LEAST_TIMES_CHEAPER.flatMap(([other, label, times]) => {
+        const their = find(other);
+        if (our === undefined || their === undefined) return [];
+        return atLeast(what, times, `× cheaper than ${label}`, round(their.cpuUsPerDelivery / our.cpuUsPerDelivery, 2));
+      }),
+    ];
+  });
+}
+
+/** What the project has set itself, held against one run. */
+export function judge(results: Results): readonly Verdict[] {
+  const { idle, connect, size } = results;
+  return [
+    ...ours.flatMap((name) => ofFanOut(results, name)),
+    ...ours.flatMap((name) => {
+      const bytes = idle?.rows.find((row) => row.contestant === name)?.rssBytesPerConnection;
+      return atMost(`Idle connection, ${codecOf[name]}`, MOST_IDLE_BYTES, "bytes", bytes);
+    }),
+    ...ours.flatMap((name) => {
+      const times = connect?.rows.find((row) => row.contestant === name)?.timesUws;
+      return atMost(
+        `Connect + hello + join, ${codecOf[name]}`,
+        MOST_CONNECT_TIMES_UWS,
+        "× plain uWS's handshake",
+        times,
+      );
+    }),
+    ...atMost("SDK, gzip", size?.limitBytes ?? 0, "bytes", size?.rows[0]?.gzipBytes),
+  ];
+}
