@@ -155,9 +155,8 @@ export class Room {
 
   /** Never rejects: a read that fails is tried again until the room is closed. */
   #repair(): Promise<void> {
-    this.#repairing ??= this.#closeHole().finally(() => {
-      this.#repairing = undefined;
-    });
+    if (this.#closed || !this.#hasHole()) return Promise.resolve();
+    this.#repairing ??= this.#closeHole();
     return this.#repairing;
   }
 
@@ -182,6 +181,8 @@ export class Room {
         retryMs = Math.min(retryMs * 2, RETRY_MS[1]);
       }
     }
+    // In the turn of the last look: a hole that shows a moment later finds nobody at it, and begins anew.
+    this.#repairing = undefined;
   }
 
   /** Takes what the log has after `since`, read while deliveries may have gone on. */
