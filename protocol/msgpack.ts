@@ -25,14 +25,15 @@ export function pack(value: unknown): Uint8Array {
 
 /** The value that `bytes` hold. They must have passed `scanFrame`: msgpackr alone builds whatever it is told to. */
 export function unpack(bytes: Uint8Array): unknown {
-  // The view is for msgpackr, which keeps a property of its own on the array that it reads.
-  return unpackr.unpack(bytes.subarray());
+  return unpackSpan(bytes, { start: 0, end: bytes.length });
 }
 
 /** The value of one element of a frame that has passed the scan. */
-export function unpackSpan(bytes: Uint8Array, { start, end }: Span): unknown {
+export function unpackSpan(bytes: Uint8Array, { start, end }: Pick<Span, "start" | "end">): unknown {
   const first = bytes[start] as number;
-  return first <= 0x7f ? first : unpackr.unpack(bytes.subarray(start, end));
+  if (first <= 0x7f) return first;
+  // A view of its own, since msgpackr keeps a property on the array that it reads; and no Buffer, or binary would be one.
+  return unpackr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
 }
 
 /** The error for what the scan stopped at: it is in the field behind the last element that was passed. */
