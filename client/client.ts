@@ -1,0 +1,402 @@
+import type { ClientCodec } from "../protocol/client-codec.js";
+import { afterClose, closeCodes } from "../protocol/codes.js";
+import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
+import { RoomcastError } from "./errors.js";
+import { type Answer, type Done, Link, type LinkOwner, type LinkSettings, type Token } from "./link.js";
+import { Listeners } from "./listeners.js";
+import { LiveRoom, type RoomPort } from "./live-room.js";
+import { Move } from "./move.js";
+import { PublishQueue } from "./queue.js";
+import { Backoff } from "./reconnect.js";
+import type { EventMap, Room, RoomOptions } from "./room.js";
+import type { Transport } from "./transport.js";
+import { watchWake } from "./wake.js";
+
+/** What the client is about. */
+export type ClientState =
+  /** `attempt` counts from 1 since the last connection that held. */
+  | { readonly status: "connecting"; readonly attempt: number }
+  /** `session` is a secret: who has it can resume the session. `user` is missing for an anonymous client. */
+  | { readonly status: "connected"; readonly session: string; readonly user?: string; readonly node: string }
+  /** Tries again in `delayMs`. `code` is the WebSocket close code, 1006 for a connection that was lost. */
+  | {
+      readonly status: "waiting";
+      readonly attempt: number;
+      readonly delayMs: number;
+      readonly code: number;
+      readonly reason: string;
+    }
+  /** For good: 1000 when the application closed it, else the server's code. */
+  | { readonly status: "closed"; readonly code: number; readonly reason: string };
+
+export type ClientSettings = {
+  readonly url: string;
+  readonly transport: Transport;
+  readonly codec: ClientCodec;
+  readonly token: Token | undefined;
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+  readonly connectTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly publishTimeoutMs: number;
+  readonly queueSize: number;
+  readonly inFlight: number;
+  readonly bufferSize: number;
+  readonly random: () => number;
+};
+
+type Held = { readonly frame: ClientFrame & { readonly id: number }; readonly done: Done };
+
+/** How long a connection must have held for the next attempt to count as the first, in milliseconds. */
+const STABLE_MS = 5000;
+/** The least delay where the server asks for one without saying how long, in milliseconds. */
+const LATER_MS = 1000;
+
+export class Client {
+  readonly #settings: ClientSettings;
+  readonly #linkSettings: LinkSettings;
+  readonly #owner: LinkOwner = {
+    opened: (link) => this.#opened(link),
+    welcomed: (link) => this.#welcomed(link),
+    frame: (link, frame) => this.#frame(link, frame),
+    down: (link, code, reason, retryMs) => this.#down(link, code, reason, retryMs),
+    report: (error) => this.#errors.emit(error as Error, rethrow),
+  };
+  readonly #port: RoomPort;
+  readonly #states = new Listeners<ClientState>();
+  readonly #errors = new Listeners<Error>();
+  readonly #rooms = new Map<string, LiveRoom>();
+  /** Rooms that the server has not let go of yet, by the link it was asked on: what comes is for nobody. */
+  readonly #leaving = new Map<string, Link>();
+  /** Requests that wait for a connection. */
+  readonly #held = new Map<Held, ReturnType<typeof setTimeout>>();
+  readonly #links = new Set<Link>();
+  readonly #queue: PublishQueue;
+  readonly #backoff: Backoff;
+  readonly #unwatch: () => void;
+  #state: ClientState = { status: "connecting", attempt: 1 };
+  /** The link in use, or on its way there. A `Move` may have another. */
+  #link: Link | undefined;
+  #move: Move | undefined;
+  #session: string | undefined;
+  #lastId = 0;
+  #welcomedAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+  /** Before it the server does not want to see us, in Unix milliseconds. */
+  #notBefore = 0;
+  #isOffline = (globalThis as { navigator?: { onLine?: boolean } }).navigator?.onLine === false;
+
+  /** For `connect`. */
+  constructor(settings: ClientSettings) {
+    this.#settings = settings;
+    this.#linkSettings = { ...settings, nextId: () => ++this.#lastId };
+    this.#queue = new PublishQueue(settings);
+    this.#backoff = new Backoff({ minMs: settings.minDelayMs, maxMs: settings.maxDelayMs, random: settings.random });
+    const prefix = randomPrefix(settings.random);
+    this.#port = {
+      bufferSize: settings.bufferSize,
+      random: settings.random,
+      report: (error) => this.#report(error),
+      link: () => [this.#move?.link, this.#link].find((link) => link?.isOpen),
+      settled: () => this.#move?.look(this.#rooms.values()),
+      left: (room) => this.#left(room),
+      publish: (room, event, data, key) => this.#publish(room, event, data, key, prefix),
+      send: (room, event, data) => this.#send(room, event, data),
+      history: (room, options) => this.#ask((id) => ({ type: "history", id, room, ...options })),
+    };
+    this.#unwatch = watchWake({ awake: () => this.#awake(), offline: () => this.#offline() });
+    this.#connect();
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** Returns what stops the listening. `error` tells what nobody waits for: a token function or a listener that threw. */
+  on(news: "state", listener: (state: ClientState) => unknown): () => void;
+  on(news: "error", listener: (error: Error) => unknown): () => void;
+  on(news: "state" | "error", listener: (value: never) => unknown): () => void {
+    const listeners = (news === "state" ? this.#states : this.#errors) as Listeners<unknown>;
+    return listeners.add(listener as (value: unknown) => unknown);
+  }
+
+  /** The room of that name; the same object until it is left, with the options of the first call. */
+  room<Events = EventMap>(name: string, options: RoomOptions = {}): Room<Events> {
+    const room = this.#rooms.get(name) ?? new LiveRoom(name, options, this.#port);
+    this.#rooms.set(name, room);
+    if (this.#state.status === "closed") room.end({ status: "left" });
+    return room as unknown as Room<Events>;
+  }
+
+  /** The application's answer on the server (`onCall`). Never sent twice: it rejects where the answer was lost. */
+  async call(method: string, data?: unknown): Promise<unknown> {
+    return ((await this.#ask((id) => ({ type: "call", id, method, data: data ?? null }))) as ServerFrame<"result">)
+      .data;
+  }
+
+  /** The milliseconds to the server and back. */
+  async ping(): Promise<number> {
+    const startedAt = Date.now();
+    await this.#ask((id) => ({ type: "ping", id }));
+    return Date.now() - startedAt;
+  }
+
+  /** For good. Whatever waits is rejected with `closed`, rooms are left. */
+  close(): void {
+    this.#finish(1000, "closed by the application", "left");
+  }
+
+  #connect(): void {
+    clearTimeout(this.#timer);
+    this.#setState({ status: "connecting", attempt: this.#backoff.attempt });
+    this.#link = this.#dial();
+  }
+
+  #dial(): Link {
+    const link = new Link(this.#linkSettings, this.#owner);
+    this.#links.add(link);
+    // In a later turn, so that whoever dials knows the link before it tells anything.
+    queueMicrotask(() => void link.start(this.#session));
+    return link;
+  }
+
+  /** Joins follow hello at once: the server takes them in order, and a round trip is saved. */
+  #opened(link: Link): void {
+    for (const room of this.#rooms.values()) room.attach(link);
+  }
+
+  #welcomed(link: Link): void {
+    this.#session = link.welcome?.session;
+    this.#notBefore = 0;
+    if (link === this.#link) this.#connected(link);
+    else this.#move?.look(this.#rooms.values());
+  }
+
+  #connected(link: Link): void {
+    const { session, user, node } = link.welcome as ServerFrame<"welcome">;
+    const state: ClientState = { status: "connected", session, ...(user !== undefined && { user }), node };
+    this.#welcomedAt = Date.now();
+    // A move from one connection to another is none of the application's business.
+    if (this.#state.status === "connected") this.#state = state;
+    else this.#setState(state);
+    if (!link.isOpen) return;
+    this.#queue.use(link);
+    for (const [held, timer] of [...this.#held]) {
+      clearTimeout(timer);
+      this.#held.delete(held);
+      link.ask(held.frame, held.done);
+    }
+  }
+
+  #frame(link: Link, frame: ServerFrame): void {
+    if (frame.type === "move") {
+      if (link !== this.#link) link.end("moving on");
+      else this.#startMove(frame);
+    } else if (frame.type === "renew") {
+      void this.#renew(link, frame.expiresInMs);
+    } else if ("room" in frame && this.#leaving.get(frame.room) !== link) {
+      this.#rooms.get(frame.room)?.receive(link, frame);
+    }
+  }
+
+  #down(link: Link, code: number, reason: string, retryMs: number | undefined): void {
+    this.#links.delete(link);
+    const left = [...this.#rooms.values()].filter((room) => room.detach(link));
+    if (link === this.#move?.link) {
+      this.#move.failed(afterClose(code) === "never" ? undefined : this.#delay(code, retryMs));
+      if (this.#link?.isOpen) for (const room of left) room.attach(this.#link);
+    } else if (link === this.#link) {
+      const move = this.#move;
+      this.#move = undefined;
+      move?.stop();
+      if (move?.link) this.#promote(move.link);
+      else this.#lost(code, reason, retryMs, move?.afterMs() ?? 0);
+    }
+  }
+
+  /** The connection that a move was opening is all there is. */
+  #promote(link: Link): void {
+    this.#link = link;
+    if (link.welcome !== undefined) {
+      this.#connected(link);
+      return;
+    }
+    this.#queue.use(undefined);
+    this.#setState({ status: "connecting", attempt: this.#backoff.attempt });
+    for (const room of this.#rooms.values()) room.lost();
+  }
+
+  #lost(code: number, reason: string, retryMs: number | undefined, moveMs: number): void {
+    this.#link = undefined;
+    this.#queue.use(undefined);
+    if (afterClose(code) === "never") {
+      this.#finish(code, reason, "failed");
+      return;
+    }
+    if (this.#welcomedAt > 0 && Date.now() - this.#welcomedAt >= STABLE_MS) this.#backoff.reset();
+    this.#welcomedAt = 0;
+    const delayMs = this.#delay(code, retryMs ?? (moveMs || undefined));
+    for (const room of this.#rooms.values()) room.lost();
+    this.#wait(delayMs, code, reason);
+  }
+
+  #delay(code: number, retryMs: number | undefined): number {
+    const askedMs = retryMs ?? (afterClose(code) === "later" ? LATER_MS : 0);
+    this.#notBefore = Date.now() + askedMs;
+    return askedMs + this.#backoff.next();
+  }
+
+  #wait(delayMs: number, code: number, reason: string): void {
+    if (this.#state.status === "closed") return;
+    // The device may be wrong about being offline, so it is still tried now and then.
+    const waitMs = this.#isOffline ? Math.max(delayMs, this.#settings.maxDelayMs) : delayMs;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#connect(), waitMs);
+    this.#setState({ status: "waiting", attempt: this.#backoff.attempt, delayMs: waitMs, code, reason });
+  }
+
+  #awake(): void {
+    this.#isOffline = false;
+    const waitMs = this.#notBefore - Date.now();
+    if (this.#state.status === "connected") this.#link?.probe();
+    else if (this.#state.status !== "waiting") return;
+    else if (waitMs <= 0) this.#connect();
+    else this.#wait(waitMs + this.#backoff.next(), this.#state.code, this.#state.reason);
+  }
+
+  #offline(): void {
+    this.#isOffline = true;
+    this.#link?.probe();
+    if (this.#state.status === "waiting") this.#wait(this.#state.delayMs, this.#state.code, "offline");
+  }
+
+  #startMove(frame: ServerFrame<"move">): void {
+    this.#move?.stop();
+    this.#move?.link?.end("moving on");
+    this.#move = new Move(frame, {
+      dial: () => this.#dial(),
+      moved: (link) => {
+        const old = this.#link;
+        this.#link = link;
+        this.#move = undefined;
+        this.#backoff.reset();
+        this.#connected(link);
+        old?.retire();
+      },
+    });
+  }
+
+  /** Only a function can have a newer token. */
+  async #renew(link: Link, expiresInMs: number): Promise<void> {
+    const { token } = this.#settings;
+    if (typeof token !== "function" || !link.isOpen) return;
+    try {
+      const frame = { type: "renew", id: ++this.#lastId, token: await token() } as const;
+      if (link.isOpen) link.ask(frame, (error) => error && error.code !== "disconnected" && this.#report(error));
+    } catch (error) {
+      this.#report(error);
+      clearTimeout(this.#renewal);
+      const leftMs = expiresInMs * 0.75;
+      if (leftMs > 100) this.#renewal = setTimeout(() => void this.#renew(link, leftMs), expiresInMs / 4);
+    }
+  }
+
+  #left(room: LiveRoom): void {
+    this.#rooms.delete(room.name);
+    const link = this.#port.link();
+    for (const each of this.#links) {
+      if (!each.isOpen) continue;
+      if (each === link) this.#leaving.set(room.name, each);
+      each.ask({ type: "leave", id: ++this.#lastId, room: room.name }, () => {
+        if (this.#leaving.get(room.name) === each) this.#leaving.delete(room.name);
+      });
+    }
+  }
+
+  #publish(room: string, event: string, data: unknown, ownKey: string | undefined, prefix: string) {
+    const id = ++this.#lastId;
+    const key = ownKey ?? `${prefix}${id}`;
+    const publish = async () => {
+      if (this.#state.status === "closed") throw CLOSED();
+      return this.#queue.add(room, id, this.#settings.codec.encode({ type: "publish", id, room, event, data, key }));
+    };
+    const published = publish();
+    published.catch(() => {});
+    return published;
+  }
+
+  #send(room: string, event: string, data: unknown): void {
+    if (this.#state.status === "connected") this.#link?.tell({ type: "publish", room, event, data });
+  }
+
+  /** An answer to what cannot be asked twice: it waits for a connection, but does not survive one. */
+  #ask(frameOf: (id: number) => ClientFrame & { readonly id: number }): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const done: Done = (error, answer) => (answer === undefined ? reject(error) : resolve(answer));
+      const frame = frameOf(++this.#lastId);
+      if (this.#state.status === "closed") reject(CLOSED());
+      else if (this.#state.status === "connected" && this.#link !== undefined) this.#link.ask(frame, done);
+      else {
+        const held = { frame, done };
+        const late = () => {
+          this.#held.delete(held);
+          reject(new RoomcastError("timeout", "no connection in time", 1000));
+        };
+        this.#held.set(held, setTimeout(late, this.#settings.requestTimeoutMs));
+      }
+    });
+  }
+
+  #finish(code: number, reason: string, roomStatus: "left" | "failed"): void {
+    if (this.#state.status === "closed") return;
+    this.#state = { status: "closed", code, reason };
+    this.#unwatch();
+    clearTimeout(this.#timer);
+    clearTimeout(this.#renewal);
+    this.#move?.stop();
+    this.#queue.rejectAll(CLOSED());
+    for (const [held, timer] of this.#held) {
+      clearTimeout(timer);
+      held.done(CLOSED(), undefined);
+    }
+    this.#held.clear();
+    this.#link = this.#move = undefined;
+    for (const link of [...this.#links]) link.end(reason);
+    const word = code === closeCodes.expired ? "expired" : code === closeCodes.unauthorized ? "unauthorized" : "closed";
+    for (const room of [...this.#rooms.values()]) {
+      room.end(roomStatus === "left" ? { status: "left" } : { status: "failed", code: word, message: reason });
+    }
+    this.#states.emit(this.#state, this.#owner.report);
+  }
+
+  #setState(state: ClientState): void {
+    this.#state = state;
+    this.#states.emit(state, this.#port.report);
+  }
+
+  /** Exceptions of the application's own listeners: told to it, or else to whoever looks after lost exceptions. */
+  #report(error: unknown): void {
+    if (this.#errors.size > 0) this.#owner.report(error);
+    else rethrow(error);
+  }
+}
+
+const CLOSED = () => new RoomcastError("closed", "the client is closed");
+
+/** Out of the way of the client, where the platform reports what nobody caught. */
+function rethrow(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+/** What no other client's keys start with: 72 random bits. */
+function randomPrefix(random: () => number): string {
+  const bytes = new Uint8Array(9);
+  const { crypto } = globalThis as { crypto?: Partial<Crypto> };
+  // React Native has no random source of its own but Math's.
+  if (crypto?.getRandomValues) crypto.getRandomValues(bytes);
+  else for (let index = 0; index < bytes.length; index++) bytes[index] = random() * 256;
+  return `${[...bytes].map((byte) => byte.toString(36)).join("")}-`;
+}

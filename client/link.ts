@@ -1,0 +1,267 @@
+/** One connection: says hello, matches answers to requests, notices when it is dead. */
+import type { ClientCodec, Wire } from "../protocol/client-codec.js";
+import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
+import { RoomcastError } from "./errors.js";
+import type { Connection, Transport } from "./transport.js";
+
+export type Token = string | (() => string | Promise<string>);
+
+export type LinkSettings = {
+  readonly url: string;
+  readonly transport: Transport;
+  readonly codec: ClientCodec;
+  readonly token: Token | undefined;
+  /** How long the way from the token to `welcome` may take, in milliseconds. */
+  readonly connectTimeoutMs: number;
+  /** How long an answer may take, in milliseconds. */
+  readonly requestTimeoutMs: number;
+  /** A number for a request, never used before by this client. */
+  readonly nextId: () => number;
+};
+
+/** Told of a link. Nothing comes after `down`, and `down` comes once. */
+export interface LinkOwner {
+  /** Hello is said: other requests may follow it without waiting for the answer. */
+  opened(link: Link): void;
+  welcomed(link: Link): void;
+  /** What the server sends unasked. */
+  frame(link: Link, frame: ServerFrame): void;
+  /** `retryMs` is the delay the server asked for. */
+  down(link: Link, code: number, reason: string, retryMs: number | undefined): void;
+  report(error: unknown): void;
+}
+
+export type Answer = Exclude<Extract<ServerFrame, { readonly id: number }>, { type: "error" }>;
+/** Called once. Answers are handed on in the turn they arrive in, so that they keep their place among other frames. */
+export type Done = (error: RoomcastError | undefined, answer: Answer | undefined) => void;
+type Request = {
+  readonly id: number;
+  readonly wire: Wire;
+  readonly done: Done;
+  /** When to stop waiting for the answer, in Unix milliseconds. */
+  readonly until: number;
+};
+
+/** Requests that may wait for an answer before `welcome` tells the limit. */
+const FIRST_WINDOW = 8;
+/** How long the other side may take to show a sign of life once it is asked for one, in milliseconds. */
+const PROBE_MS = 5000;
+
+export class Link {
+  /** What the server said of this connection, once it has. */
+  welcome: ServerFrame<"welcome"> | undefined;
+  /** Whether hello is said and the link not down. */
+  isOpen = false;
+  readonly #settings: LinkSettings;
+  readonly #owner: LinkOwner;
+  readonly #startedAt = Date.now();
+  readonly #sent = new Map<number, Request>();
+  readonly #unsent: Request[] = [];
+  #connection: Connection | undefined;
+  #isDown = false;
+  #isRetired = false;
+  #lastSeenAt = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #probe: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(settings: LinkSettings, owner: LinkOwner) {
+    this.#settings = settings;
+    this.#owner = owner;
+  }
+
+  /** Asks for the token, connects and says hello, with the session to resume where there was one. */
+  async start(session: string | undefined): Promise<void> {
+    const { connectTimeoutMs, token, transport, url, codec } = this.#settings;
+    this.#timer = setInterval(() => this.#check(), connectTimeoutMs / 2);
+    try {
+      const value = typeof token === "function" ? await token() : token;
+      if (this.#isDown) return;
+      this.#connection = transport.open(url, codec.subprotocol, {
+        open: () => this.#hello(value, session),
+        message: (wire) => this.#receive(wire),
+        close: (code, reason) => this.#down(code, reason, retryMsOf(reason)),
+      });
+    } catch (error) {
+      this.#owner.report(error);
+      this.end(`could not connect: ${error}`);
+    }
+  }
+
+  /** Sends a request that is already written, as soon as the server's limit on open requests lets it. */
+  request(id: number, wire: Wire, done: Done, timeoutMs = this.#settings.requestTimeoutMs): void {
+    const limit = this.welcome?.limits.maxFrameBytes;
+    if (limit !== undefined && isLonger(wire, limit)) {
+      done(new RoomcastError("too_large", `a frame may have ${limit} bytes`), undefined);
+      return;
+    }
+    this.#unsent.push({ id, wire, done, until: Date.now() + timeoutMs });
+    this.#pump();
+  }
+
+  ask(frame: ClientFrame & { readonly id: number }, done: Done): void {
+    let wire: Wire;
+    try {
+      wire = this.#settings.codec.encode(frame);
+    } catch (error) {
+      done(new RoomcastError("bad_request", `${error}`), undefined);
+      return;
+    }
+    this.request(frame.id, wire, done);
+  }
+
+  /** Sends what nobody answers. */
+  tell(frame: ClientFrame): void {
+    if (this.isOpen) this.#connection?.send(this.#settings.codec.encode(frame));
+  }
+
+  /** A join may take as long as its pages do: it ends with the connection alone. */
+  join(frame: Omit<ClientFrame<"join">, "type" | "id">, done: Done): void {
+    const id = this.#settings.nextId();
+    this.request(id, this.#settings.codec.encode({ type: "join", id, ...frame }), done, Number.POSITIVE_INFINITY);
+  }
+
+  /** Asks for a sign of life, and ends the link where none comes. */
+  probe(): void {
+    if (this.welcome === undefined || this.#probe !== undefined) return;
+    // Sent past the window: answers that are slow must not hold it up.
+    this.#connection?.send(this.#settings.codec.encode({ type: "ping", id: this.#settings.nextId() }));
+    this.#probe = setTimeout(() => this.end("no sign of life"), PROBE_MS);
+  }
+
+  /** Takes no new work: ends as soon as every answer has come. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#endRetired();
+  }
+
+  /** Ends the link from this side. `closeCode` is for the server; the client takes it as a lost connection. */
+  end(reason: string, closeCode = 1000, retryMs?: number): void {
+    if (this.#isDown) return;
+    try {
+      this.#connection?.close(closeCode, reason.slice(0, 40));
+    } catch (error) {
+      this.#owner.report(error);
+    }
+    this.#down(1006, reason, retryMs);
+  }
+
+  #hello(token: string | undefined, session: string | undefined): void {
+    if (this.#isDown) return;
+    const { codec, nextId } = this.#settings;
+    const id = nextId();
+    const hello = codec.encode({ type: "hello", id, ...(token && { token }), ...(session && { session }) });
+    this.request(id, hello, (error, answer) => {
+      if (answer?.type === "welcome") this.#welcomed(answer);
+      else if (error && error.code !== "disconnected") {
+        this.#owner.report(error);
+        // Otherwise the server says by a close code what becomes of us.
+        if (error.retryMs !== undefined) this.end(error.message, 1000, error.retryMs);
+      }
+    });
+    this.isOpen = true;
+    this.#owner.opened(this);
+  }
+
+  #welcomed(welcome: ServerFrame<"welcome">): void {
+    this.welcome = welcome;
+    clearInterval(this.#timer);
+    // Compared against the clock now and then: a timer per frame would cost more than the frame.
+    const periodMs = Math.min(welcome.heartbeatMs, this.#settings.requestTimeoutMs) / 2;
+    this.#timer = setInterval(() => this.#check(), Math.max(periodMs, 50));
+    this.#owner.welcomed(this);
+  }
+
+  #receive(wire: Wire): void {
+    if (this.#isDown) return;
+    this.#lastSeenAt = Date.now();
+    clearTimeout(this.#probe);
+    this.#probe = undefined;
+    let frame: ServerFrame | undefined;
+    try {
+      frame = this.#settings.codec.decode(wire);
+    } catch (error) {
+      this.#owner.report(error);
+      this.end(`${error}`, 4202);
+    }
+    if (frame === undefined) return;
+    const id = "id" in frame ? frame.id : undefined;
+    if (id !== undefined) this.#answer(id, frame as Answer | ServerFrame<"error">);
+    else if (frame.type === "error") this.#owner.report(toError(frame));
+    else this.#owner.frame(this, frame);
+  }
+
+  /** An answer that nobody waits for any more is passed over. */
+  #answer(id: number, frame: Answer | ServerFrame<"error">): void {
+    const request = this.#sent.get(id);
+    if (request === undefined) return;
+    this.#sent.delete(id);
+    if (frame.type === "error") request.done(toError(frame), undefined);
+    else request.done(undefined, frame);
+    this.#pump();
+    this.#endRetired();
+  }
+
+  #pump(): void {
+    const window = this.welcome?.limits.maxRequests ?? FIRST_WINDOW;
+    while (!this.#isDown && this.#unsent.length > 0 && this.#sent.size < Math.max(window, 1)) {
+      const request = this.#unsent.shift() as Request;
+      this.#sent.set(request.id, request);
+      this.#connection?.send(request.wire);
+    }
+  }
+
+  #check(): void {
+    const now = Date.now();
+    if (this.welcome === undefined) {
+      if (now - this.#startedAt >= this.#settings.connectTimeoutMs) this.end("no welcome in time");
+      return;
+    }
+    // The timer itself may be what was late, after the device slept: so ask before giving up.
+    if (now - this.#lastSeenAt > this.welcome.heartbeatMs * 1.5) this.probe();
+    for (const request of [...this.#sent.values()]) {
+      if (now < request.until) continue;
+      this.#sent.delete(request.id);
+      request.done(new RoomcastError("timeout", "no answer in time", 1000), undefined);
+    }
+    this.#pump();
+    this.#endRetired();
+  }
+
+  #endRetired(): void {
+    if (this.#isRetired && this.#sent.size + this.#unsent.length === 0) this.end("moved");
+  }
+
+  #down(code: number, reason: string, retryMs: number | undefined): void {
+    if (this.#isDown) return;
+    this.#isDown = true;
+    this.isOpen = false;
+    clearInterval(this.#timer);
+    clearTimeout(this.#probe);
+    const error = new RoomcastError("disconnected", "the connection was lost before the answer came");
+    for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(error, undefined);
+    this.#owner.down(this, code, reason, retryMs);
+  }
+}
+
+function toError({ code, message, retryMs }: ServerFrame<"error">): RoomcastError {
+  return new RoomcastError(code, message, retryMs);
+}
+
+/** `{"retryMs":…}` is how a close reason names a delay. */
+function retryMsOf(reason: string): number | undefined {
+  const digits = /"retryMs":\s*(\d+)/.exec(reason)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Whether it has more than `limit` bytes on the network. */
+function isLonger(wire: Wire, limit: number): boolean {
+  let bytes = wire.length;
+  if (typeof wire === "string" && bytes * 3 > limit) {
+    for (let index = 0; index < wire.length; index++) {
+      const unit = wire.charCodeAt(index);
+      // Half of a surrogate pair has two of the pair's four bytes.
+      if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
+    }
+  }
+  return bytes > limit;
+}

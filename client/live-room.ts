@@ -1,0 +1,325 @@
+import type { ServerFrame, WireEvent } from "../protocol/frames.js";
+import type { Position } from "../protocol/positions.js";
+import { RoomcastError } from "./errors.js";
+import type { Answer, Link } from "./link.js";
+import { Listeners, type Report } from "./listeners.js";
+import { Overlap } from "./overlap.js";
+import type {
+  EventMap,
+  HistoryOptions,
+  HistoryPage,
+  Presence,
+  PublishOptions,
+  Reset,
+  Room,
+  RoomEvent,
+  RoomOptions,
+  RoomState,
+} from "./room.js";
+import { EventStream } from "./stream.js";
+
+/** What a room needs of its client. */
+export interface RoomPort {
+  readonly bufferSize: number;
+  readonly report: Report;
+  readonly random: () => number;
+  /** The link that a join goes to now; `undefined` while there is none. */
+  link(): Link | undefined;
+  /** The room is joined, failed or left: a move may have waited for it. */
+  settled(): void;
+  left(room: LiveRoom): void;
+  publish(room: string, event: string, data: unknown, key: string | undefined): Promise<Position | undefined>;
+  send(room: string, event: string, data: unknown): void;
+  history(room: string, options: HistoryOptions): Promise<Answer>;
+}
+
+export class LiveRoom implements Room {
+  readonly name: string;
+  readonly #port: RoomPort;
+  readonly #presence: boolean;
+  readonly #byEvent = new Map<string, Listeners<WireEvent>>();
+  readonly #any = new Listeners<WireEvent>();
+  readonly #states = new Listeners<RoomState>();
+  readonly #resets = new Listeners<Reset>();
+  readonly #presences = new Listeners<Presence>();
+  readonly #streams = new Set<EventStream<WireEvent>>();
+  #state: RoomState = { status: "idle" };
+  #position: Position | undefined;
+  /** Where the room is joined: its events come from here. */
+  #live: Link | undefined;
+  /** Where a join is under way, which may be the same link, and what it was asked for. */
+  #trying: Link | undefined;
+  #asked: Position | undefined;
+  /** An event was missed on the live link while a join was under way elsewhere. */
+  #hole = false;
+  /** The link to be left, once a move has switched over. */
+  #old: Link | undefined;
+  #overlap: Overlap | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(name: string, options: RoomOptions, port: RoomPort) {
+    this.name = name;
+    this.#position = options.since;
+    this.#presence = options.presence === true;
+    this.#port = port;
+  }
+
+  get state(): RoomState {
+    return this.#state;
+  }
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  get joined(): Promise<void> {
+    return this.join();
+  }
+
+  join(): Promise<void> {
+    this.#start();
+    const joined = new Promise<void>((resolve, reject) => {
+      const look = (state: RoomState): void => {
+        if (state.status === "joining") return;
+        stop();
+        if (state.status === "joined") resolve();
+        else reject(new RoomcastError(...(state.status === "failed" ? ([state.code, state.message] as const) : LEFT)));
+      };
+      const stop = this.#states.add(look);
+      look(this.#state);
+    });
+    joined.catch(() => {});
+    return joined;
+  }
+
+  leave(): void {
+    if (this.#state.status === "left") return;
+    this.#port.left(this);
+    this.end({ status: "left" });
+  }
+
+  on(event: string, listener: (event: never) => unknown): () => void {
+    const listeners = this.#byEvent.get(event) ?? new Listeners<WireEvent>();
+    this.#byEvent.set(event, listeners);
+    this.#start();
+    return listeners.add(listener as (event: WireEvent) => unknown);
+  }
+
+  onAny(listener: (event: RoomEvent) => unknown): () => void {
+    this.#start();
+    return this.#any.add(listener);
+  }
+
+  onState(listener: (state: RoomState) => unknown): () => void {
+    return this.#states.add(listener);
+  }
+
+  onReset(listener: (reset: Reset) => unknown): () => void {
+    return this.#resets.add(listener);
+  }
+
+  onPresence(listener: (presence: Presence) => unknown): () => void {
+    return this.#presences.add(listener);
+  }
+
+  publish(event: string, data: unknown, options: PublishOptions = {}): Promise<Position | undefined> {
+    return this.#port.publish(this.name, event, data, options.key);
+  }
+
+  send(event: string, data: unknown): void {
+    this.#port.send(this.name, event, data);
+  }
+
+  async history(options: HistoryOptions = {}): Promise<HistoryPage<EventMap>> {
+    return (await this.#port.history(this.name, options)) as ServerFrame<"history">;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<RoomEvent, undefined> {
+    const stream = new EventStream<WireEvent>(this.#port.bufferSize, (ended) => this.#streams.delete(ended));
+    this.#streams.add(stream);
+    this.#start();
+    this.#endStreams();
+    return stream;
+  }
+
+  /** Whether the application wants to be in. */
+  get wanted(): boolean {
+    return this.#state.status === "joining" || this.#state.status === "joined";
+  }
+
+  /** Whether nothing is left to wait for on this link. */
+  settledOn(link: Link): boolean {
+    return !this.wanted || (this.#live === link && this.#trying === undefined);
+  }
+
+  /** Joins on this link, from where the room is. */
+  attach(link: Link): void {
+    if (!this.wanted || this.#trying === link) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#trying = link;
+    this.#asked = this.#position;
+    this.#hole = false;
+    this.#overlap = this.#live !== undefined && this.#live !== link ? new Overlap() : undefined;
+    const since = this.#asked && { since: this.#asked };
+    link.join({ room: this.name, ...since, ...(this.#presence && { presence: true }) }, (error, answer) => {
+      if (this.#trying !== link || !this.wanted) return;
+      this.#trying = undefined;
+      if (answer?.type === "joined") this.#onJoined(link, answer);
+      else if (error && error.code !== "disconnected") this.#onRefused(error);
+    });
+  }
+
+  /** The link is gone. Whether another join is needed on the one that remains. */
+  detach(link: Link): boolean {
+    if (this.#live === link) this.#live = undefined;
+    if (this.#old === link) this.#old = undefined;
+    if (this.#trying === link) this.#trying = undefined;
+    return this.wanted && this.#trying === undefined && (this.#live === undefined || this.#hole);
+  }
+
+  /** No link is left: what the application sees of it. */
+  lost(): void {
+    if (this.wanted) this.#setState({ status: "joining" });
+  }
+
+  /** Ends in `left` or `failed`. */
+  end(state: RoomState & { status: "left" | "failed" }): void {
+    if (this.#state.status === "left") return;
+    clearTimeout(this.#retry);
+    this.#live = this.#trying = this.#old = undefined;
+    this.#setState(state);
+    this.#endStreams();
+    if (state.status === "left") {
+      for (const each of [this.#any, this.#states, this.#resets, this.#presences, ...this.#byEvent.values()]) {
+        each.clear();
+      }
+    }
+    this.#port.settled();
+  }
+
+  receive(link: Link, frame: ServerFrame): void {
+    if (frame.type === "events") this.#receiveEvents(link, frame);
+    else if (frame.type === "reset") this.#receiveReset(link, frame);
+    else if (link === this.#live && frame.type === "presence") this.#presences.emit(frame, this.#port.report);
+    else if (frame.type === "removed" && (link === this.#live || link === this.#trying)) {
+      this.end({ status: "failed", code: frame.code, message: "the server took you out of the room" });
+    }
+  }
+
+  #start(): void {
+    if (this.wanted || this.#state.status === "left") return;
+    this.#setState({ status: "joining" });
+    // So that listeners added in the same turn miss nothing.
+    queueMicrotask(() => this.#attachToCurrent());
+  }
+
+  #attachToCurrent(): void {
+    const link = this.#port.link();
+    if (link !== undefined) this.attach(link);
+  }
+
+  #onJoined(link: Link, joined: ServerFrame<"joined">): void {
+    const { position, recovered, members } = joined;
+    if (this.#live !== link) {
+      this.#old = this.#live;
+      this.#live = link;
+    }
+    const was = this.#position;
+    const isLost = was !== undefined && !(recovered && this.#asked !== undefined && position?.epoch === was.epoch);
+    if (isLost) this.#reset(position, "the log no longer reaches back");
+    else {
+      if (was !== undefined) this.#apply(joined.events);
+      if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;
+    }
+    if (!this.wanted) return;
+    const state: RoomState = {
+      status: "joined",
+      ...(position && { position }),
+      recovered: !isLost,
+      ...(members && { members }),
+    };
+    // A hole that was closed and a move are none of the application's business.
+    if (this.#state.status === "joined" && !isLost) this.#state = state;
+    else this.#setState(state);
+    this.#port.settled();
+  }
+
+  #onRefused(error: RoomcastError): void {
+    const { code, message, retryMs } = error;
+    if (retryMs === undefined) this.end({ status: "failed", code, message });
+    else {
+      const delayMs = Math.max(retryMs, 10) * (1 + this.#port.random());
+      this.#retry = setTimeout(() => this.#attachToCurrent(), delayMs);
+    }
+  }
+
+  #receiveEvents(link: Link, { previous, events }: ServerFrame<"events">): void {
+    if (events[0]?.offset === undefined) {
+      if (link === this.#live || link === this.#old) this.#applyUnnumbered(link, events);
+      return;
+    }
+    // Pages of a join are taken as they come, if they can only be of the log that the position is of.
+    const isPage = link === this.#trying && this.#asked?.epoch === this.#position?.epoch;
+    if (this.#position === undefined || !(link === this.#live || isPage)) return;
+    if (previous === undefined || previous <= this.#position.offset) this.#apply(events);
+    else if (this.#trying === undefined && this.#retry === undefined) this.attach(link);
+    else this.#hole = true;
+  }
+
+  #receiveReset(link: Link, { position, reason }: ServerFrame<"reset">): void {
+    if (link === this.#live) this.#reset(position, reason);
+    // In the middle of a join: its answer will not be the whole of what was missed.
+    else if (link === this.#trying) this.#asked = undefined;
+  }
+
+  #reset(position: Position | undefined, reason: string): void {
+    this.#position = position;
+    this.#resets.emit({ position, reason }, this.#port.report);
+    const error = new RoomcastError("reset", `events may be missing: ${reason}`);
+    for (const stream of this.#streams) stream.interrupt(error);
+  }
+
+  /** Applies what lies beyond the position, in order, unless a listener leaves the room. */
+  #apply(events: readonly WireEvent[]): void {
+    const epoch = this.#position?.epoch;
+    for (const event of events) {
+      const position = this.#position;
+      if (!this.wanted || position === undefined || position.epoch !== epoch) return;
+      if (event.offset === undefined || event.offset <= position.offset) continue;
+      this.#position = { epoch, offset: event.offset };
+      this.#emit(event);
+    }
+  }
+
+  #applyUnnumbered(link: Link, events: readonly WireEvent[]): void {
+    // Before the switch the live link is the one to be left, after it the other is.
+    const isMoving = this.#trying !== undefined || this.#old !== undefined;
+    const isOld = this.#old === undefined ? isMoving : link === this.#old;
+    for (const event of events) {
+      if (this.wanted && this.#overlap?.isNews(event, isOld, isMoving) !== false) this.#emit(event);
+    }
+  }
+
+  #emit(event: WireEvent): void {
+    const { report } = this.#port;
+    this.#byEvent.get(event.event)?.emit(event, report);
+    this.#any.emit(event, report);
+    for (const stream of this.#streams) stream.push(event);
+  }
+
+  #setState(state: RoomState): void {
+    this.#state = state;
+    this.#states.emit(state, this.#port.report);
+  }
+
+  #endStreams(): void {
+    const state = this.#state;
+    for (const stream of this.#streams) {
+      if (state.status === "failed") stream.fail(new RoomcastError(state.code, state.message));
+      else if (state.status === "left") stream.end();
+    }
+  }
+}
+
+const LEFT = ["closed", "the room was left"] as const;

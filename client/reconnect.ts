@@ -1,0 +1,39 @@
+/** When to try again. Knows neither protocol nor timers. */
+
+export type BackoffOptions = {
+  /** The bound of the first delay, in milliseconds. */
+  readonly minMs: number;
+  /** The bound that the growing one stops at. */
+  readonly maxMs: number;
+  /** From 0 up to 1, as `Math.random`. */
+  readonly random: () => number;
+};
+
+/**
+ * Exponential backoff with full jitter: a delay is anywhere between 0 and a bound that doubles with each attempt, so
+ * that many clients cut off together come back spread out (M. Brooker, "Exponential Backoff And Jitter", AWS
+ * Architecture Blog, 2015).
+ */
+export class Backoff {
+  readonly #options: BackoffOptions;
+  #attempt = 1;
+
+  constructor(options: BackoffOptions) {
+    this.#options = options;
+  }
+
+  /** The number of the attempt under way or to come; the first is 1. */
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  /** Counts an attempt that failed, and gives the milliseconds to wait before the next. */
+  next(): number {
+    const { minMs, maxMs, random } = this.#options;
+    return Math.round(random() * Math.min(maxMs, minMs * 2 ** (this.#attempt++ - 1)));
+  }
+
+  reset(): void {
+    this.#attempt = 1;
+  }
+}

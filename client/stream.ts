@@ -1,0 +1,73 @@
+import { RoomcastError } from "./errors.js";
+
+type Waiting<T> = { resolve(result: IteratorResult<T, undefined>): void; reject(error: unknown): void };
+
+/**
+ * One `for await` over a room. It holds what the loop has not taken yet, up to `size` events; a loop that falls further
+ * behind gets what is held and then an `overflow` error, never a silent gap.
+ */
+export class EventStream<T extends object> implements AsyncIterableIterator<T, undefined> {
+  readonly #size: number;
+  readonly #onEnd: (stream: EventStream<T>) => void;
+  readonly #held: (T | RoomcastError)[] = [];
+  readonly #waiting: Waiting<T>[] = [];
+  #ended = false;
+
+  constructor(size: number, onEnd: (stream: EventStream<T>) => void) {
+    this.#size = size;
+    this.#onEnd = onEnd;
+  }
+
+  push(event: T): void {
+    if (this.#held.length < this.#size) this.#put(event);
+    else this.fail(new RoomcastError("overflow", `the loop is more than bufferSize (${this.#size}) events behind`));
+  }
+
+  /** The loop throws when it has come so far, and the stream is at its end. */
+  fail(error: RoomcastError): void {
+    this.interrupt(error);
+    this.end();
+  }
+
+  /** The loop throws when it has come so far; who iterates the same stream again goes on behind it. */
+  interrupt(error: RoomcastError): void {
+    if (!this.#ended) this.#put(error);
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#onEnd(this);
+    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined });
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    return new Promise((resolve, reject) => {
+      const item = this.#held.shift();
+      if (item) settle({ resolve, reject }, item);
+      else if (this.#ended) resolve({ done: true, value: undefined });
+      else this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#held.length = 0;
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #put(item: T | RoomcastError): void {
+    const waiting = this.#waiting.shift();
+    if (waiting) settle(waiting, item);
+    else this.#held.push(item);
+  }
+}
+
+function settle<T>(waiting: Waiting<T>, item: T | RoomcastError): void {
+  if (item instanceof RoomcastError) waiting.reject(item);
+  else waiting.resolve({ done: false, value: item });
+}

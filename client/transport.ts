@@ -1,0 +1,55 @@
+/** The seam between the client and the network. `testing.ts` has the other side of it. */
+import type { Wire } from "../protocol/client-codec.js";
+
+export interface Connection {
+  /** Only called after `open`, and before `close` of either side. */
+  send(wire: Wire): void;
+  /** Ends the connection. The client listens to no further events; it need not wait for the other side. */
+  close(code: number, reason: string): void;
+}
+
+/** What a transport tells of one connection. `close` comes once, whether or not `open` came before it. */
+export interface ConnectionEvents {
+  open(): void;
+  message(wire: Wire): void;
+  close(code: number, reason: string): void;
+}
+
+export interface Transport {
+  /** Starts a connection; throws only where it never can succeed. No event may come before it returns. */
+  open(url: string, subprotocol: string, events: ConnectionEvents): Connection;
+}
+
+/** As much of a standard WebSocket as the client uses: the browser's, Node 22's, React Native's, and the `ws` package's. */
+export interface WebSocketLike {
+  binaryType: string;
+  // biome-ignore-start lint/suspicious/noExplicitAny: each implementation has event types of its own
+  onopen: ((event: any) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  send(data: any): void;
+  // biome-ignore-end lint/suspicious/noExplicitAny: as above
+  close(code?: number, reason?: string): void;
+}
+
+export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
+
+export function webSocketTransport(Socket: WebSocketConstructor): Transport {
+  return {
+    open(url, subprotocol, events) {
+      const socket = new Socket(url, [subprotocol]);
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => events.open();
+      socket.onmessage = ({ data }: { data: string | ArrayBuffer }) =>
+        events.message(typeof data === "string" ? data : new Uint8Array(data));
+      socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.close(code, reason);
+      // `close` follows and says more; without a listener the `ws` package would throw.
+      socket.onerror = () => {};
+      return {
+        send: (wire) => socket.send(wire),
+        close: (code, reason) => socket.close(code, reason),
+      };
+    },
+  };
+}
