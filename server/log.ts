@@ -12,11 +12,13 @@ export interface Log {
   error(message: string, fields?: Fields): void;
 }
 
+type Stream = "stdout" | "stderr";
+
 export type LogOptions = {
   readonly level: LogLevel;
-  /** Where the lines go; by default standard output. */
-  readonly destination?: { write(line: string): unknown };
-  /** Whether lines are written for people; by default only where standard output is a terminal. */
+  /** Where the lines go; by default standard error, which leaves standard output to the application. */
+  readonly destination?: Stream | { write(line: string): unknown };
+  /** Whether lines are written for people; by default only where they go to a terminal. */
   readonly readable?: boolean;
 };
 
@@ -33,18 +35,20 @@ function readableLine(line: string): string {
   return `${rest.length === 0 ? head : `${head}  ${rest.join(" ")}`}\n`;
 }
 
-let standardOutput: ReturnType<typeof openDestination> | undefined;
+const opened = new Map<Stream, ReturnType<typeof openDestination>>();
 
 /** A reader of the log that has stalled must not stall the server: hence not `sync`. */
-function openStandardOutput(): NonNullable<LogOptions["destination"]> {
-  standardOutput ??= openDestination({ dest: 1, sync: false });
-  return standardOutput;
+function openStream(stream: Stream): ReturnType<typeof openDestination> {
+  const destination = opened.get(stream) ?? openDestination({ dest: stream === "stdout" ? 1 : 2, sync: false });
+  opened.set(stream, destination);
+  return destination;
 }
 
 /** Opens a log. Nothing of it holds the process open, beyond the lines that are still being written. */
-export function createLog({ level, destination, readable }: LogOptions): Log {
-  const forPeople = readable ?? (destination === undefined && process.stdout.isTTY === true);
-  const out = destination ?? (forPeople ? process.stdout : openStandardOutput());
+export function createLog({ level, destination = "stderr", readable }: LogOptions): Log {
+  const toStream = typeof destination === "string";
+  const forPeople = readable ?? (toStream && process[destination].isTTY === true);
+  const out = !toStream ? destination : forPeople ? process[destination] : openStream(destination);
   const lines = pino(
     {
       level,

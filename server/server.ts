@@ -242,6 +242,9 @@ class Node implements Server {
     if (sockets.open > 0) {
       log.warn("cutting connections that did not end in time", { connections: sockets.open });
       listener.cut();
+    } else {
+      // A client that never reads that it was closed would hold the process open for as long as TCP waits for it.
+      setTimeout(() => listener.cut(), Math.max(0, until - performance.now())).unref();
     }
     log.info("closed");
   }

@@ -31,8 +31,8 @@ export async function serve(
 }
 
 async function start(settings: Settings): Promise<void> {
-  const log = createLog({ level: settings.logLevel });
-  const running = open(settings);
+  const log = createLog({ level: settings.logLevel, destination: "stdout" });
+  const running = open(settings, log);
   closeAtSignal(running, log);
   try {
     announce(await running, settings, log);
@@ -45,9 +45,9 @@ async function start(settings: Settings): Promise<void> {
 }
 
 /** Loaded here and not above, so that wrong settings are told before anything native is loaded. */
-async function open(settings: Settings): Promise<Running> {
+async function open(settings: Settings, log: Log): Promise<Running> {
   const { createServer } = await import("../server.js");
-  return createServer(settings);
+  return createServer({ ...settings, log });
 }
 
 const firstLine = (error: unknown): string =>
@@ -93,7 +93,6 @@ async function close(running: Promise<Running>, log: Log): Promise<void> {
   const server = await running.catch(() => undefined);
   try {
     await server?.close();
-    log.info("closed");
   } catch (error) {
     log.error("closing failed", { error });
     process.exitCode = 1;
