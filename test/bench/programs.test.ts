@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { contestants } from "../../bench/support/dialects.js";
+import type { ConnectResult, FanOutResult, IdleResult } from "../../bench/support/results.js";
+
+type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+async function play(program: string, ...flags: string[]): Promise<Outcome> {
+  const path = fileURLToPath(new URL(`../../bench/${program}.js`, import.meta.url));
+  const child = spawn(process.execPath, [path, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  const exit = once(child, "exit");
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), exit]);
+  return { code, stdout, stderr };
+}
+
+/** The program's one line. */
+function lineOf<Result>({ code, stdout, stderr }: Outcome): Result {
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^\{.*\}\n$/, "one line of JSON is expected on stdout");
+  return JSON.parse(stdout) as Result;
+}
+
+test("fan-out counts each event once for each subscriber, for every contestant", async () => {
+  const flags = ["--subscribers", "20", "--sample", "2", "--seconds", "0.4", "--rounds", "2", "--rates", "50"];
+  const { rows } = lineOf<FanOutResult>(await play("fan-out", ...flags));
+  assert.deepEqual(
+    rows.map((row) => [row.contestant, row.deliveries]),
+    contestants.map((name) => [name, 20 * 20 * 2]),
+  );
+  for (const row of rows) {
+    assert.ok(row.bytesPerDelivery >= 100, `${row.contestant}: ${row.bytesPerDelivery} bytes`);
+    assert.ok(row.p50Ms > 0 && row.p99Ms >= row.p50Ms && row.cpuUsPerDelivery > 0, JSON.stringify(row));
+  }
+});
+
+test("idle and connect have a row for every contestant", async () => {
+  const idle = lineOf<IdleResult>(await play("idle", "--connections", "20"));
+  const connect = lineOf<ConnectResult>(await play("connect", "--connects", "20", "--rounds", "2"));
+  for (const { rows } of [idle, connect]) {
+    assert.deepEqual(
+      rows.map((row) => row.contestant),
+      [...contestants],
+    );
+  }
+  for (const row of connect.rows) assert.ok(row.cpuUsPerConnect > 0, JSON.stringify(row));
+});
+
+test("a wrong flag ends a program with code 2 and one line that names it", async () => {
+  const { code, stderr, stdout } = await play("fan-out", "--rounds", "few");
+  assert.equal(code, 2);
+  assert.equal(stderr, '--rounds: expected a number above 0, got "few"\n');
+  assert.equal(stdout, "");
+});
