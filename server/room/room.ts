@@ -173,7 +173,8 @@ export class Room {
         this.#apply(since, read);
         // The log is the truth: what was heard of before this read and is not in it is not there to wait for (an
         // event of an epoch that has passed, say). What was heard of during the read may well be.
-        if (!read.more && heard === this.#heard && heardEpoch === this.#heardEpoch) this.#heardEpoch = "";
+        if (read.more) this.#suspect = true;
+        else if (heard === this.#heard && heardEpoch === this.#heardEpoch) this.#heardEpoch = "";
         retryMs = RETRY_MS[0];
       } catch {
         this.#suspect = true;
