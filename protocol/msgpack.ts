@@ -14,7 +14,13 @@ export const MSGPACK_SUBPROTOCOL = "roomcast.v1.msgpack";
 /** How deep a server's frame may nest: an event's data within a list of events within a frame. */
 const MAX_SERVER_DEPTH = 72;
 
-const options = { useRecords: false, mapsAsObjects: true, copyBuffers: true, int64AsType: "number" } as const;
+const options = {
+  useRecords: false,
+  mapsAsObjects: true,
+  variableMapSize: true,
+  copyBuffers: true,
+  int64AsType: "number",
+} as const;
 const packr = new Packr(options);
 const unpackr = new Unpackr(options);
 
