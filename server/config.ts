@@ -72,10 +72,13 @@ export const settings = z.strictObject({
       "The secret that signs clients' tokens (JWT, HS256), at least 32 characters. With one, a client without a valid token is refused. Keep it out of the command line, which others on the machine can read.",
     ),
   origins: z
-    .array(text(/^(\*|[a-z][a-z0-9+.-]*:\/\/[^/?#@\s,]+)$/, ORIGIN).refine(isOrigin, ORIGIN), `a list, each ${ORIGIN}`)
+    .array(
+      text(/^(\*|[a-z][a-z0-9+.-]*:\/\/[^/?#@\s,A-Z]+)$/, ORIGIN).refine(isOrigin, ORIGIN),
+      `a list, each ${ORIGIN}`,
+    )
     .default([])
     .describe(
-      'The origins of the web pages that may connect, beside the server\'s own: scheme://host[:port] each, or "*" for any. Programs that are not browsers send no origin and are not asked for one.',
+      'The origins of the web pages that may connect, scheme://host[:port] each, or "*" for any; without any, pages of the server\'s own host. Programs that are not browsers send no origin and are not asked for one.',
     ),
   kinds: z
     .record(text(/^(\*|[A-Za-z0-9_.@/-]{1,128})$/, KIND), kindRules, "an object of kinds and their rules")
@@ -114,7 +117,7 @@ export const settings = z.strictObject({
     .describe(
       "The most frames taken from one connection in one turn of the event loop; a client that sends more is closed.",
     ),
-  maxBackpressureBytes: whole(4096, 1_073_741_824)
+  maxBackpressureBytes: whole(4096, 268_435_456)
     .default(1_048_576)
     .describe(
       "The most that may wait to be sent to one connection, in bytes; a client that reads too slowly for it falls under its rooms' rule slow. At least maxFrameBytes.",

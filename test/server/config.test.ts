@@ -36,7 +36,7 @@ const wrong: { readonly [Name in SettingName]: readonly unknown[] } = {
   maxRooms: [0, 10_001, "x", null],
   maxRequests: [0, 10_001, "x", null],
   maxFramesPerTurn: [0, 100_001, "x", null],
-  maxBackpressureBytes: [0, 4095, 1_073_741_825, 4096, "x", null],
+  maxBackpressureBytes: [0, 4095, 268_435_457, 4096, "x", null],
   maxConnections: [0, 10_000_001, "x", null],
   memoryMaxBytes: [0, 1_048_575, 1_099_511_627_777, "256m", null],
   shutdownMs: [-1, 3_600_001, "x", null],
