@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openBrowser, type Watched } from "../browser/browser.js";
+import { eventually } from "../support/eventually.js";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+/** Where screenshots go, to be looked at: a folder of its own for each run where none is named. */
+const screenshots = process.env["ROOMCAST_SCREENSHOTS"] ?? mkdtempSync(join(tmpdir(), "roomcast-examples-"));
+const TEST_MS = 120_000;
+
+/** An example in a process of its own, started as its first line says, on free ports. */
+class Example {
+  readonly lines: string[] = [];
+  readonly exited: Promise<number | null>;
+  readonly #kill: () => void;
+  errors = "";
+
+  constructor(t: TestContext, file: string) {
+    const env = { ...process.env, PORT: "0", ROOMCAST_PORT: "0" };
+    const child = spawn(process.execPath, [`dist/examples/${file}`], { cwd: root, env });
+    createInterface(child.stdout).on("line", (line) => this.lines.push(line));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.errors += text;
+    });
+    this.exited = new Promise((resolve) => child.once("close", resolve));
+    this.#kill = () => child.kill("SIGTERM");
+    t.after(async () => {
+      child.kill("SIGKILL");
+      await this.exited;
+    });
+  }
+
+  /** The address of its page, once it has said it. */
+  async url(): Promise<string> {
+    let url: string | undefined;
+    await eventually(`the example says where its page is; it said ${this.errors}`, () => {
+      url = /at (http:\S+)/.exec(this.lines.join("\n"))?.[1];
+      return url !== undefined;
+    });
+    return url as string;
+  }
+
+  stop(): Promise<number | null> {
+    this.#kill();
+    return this.exited;
+  }
+}
+
+async function say({ page }: Watched, name: string, text: string): Promise<void> {
+  await page.fill("#name", name);
+  await page.fill("#text", text);
+  await page.click("button");
+}
+
+/** Waits until a page shows these lines, without their times. */
+async function showsLines({ page }: Watched, expected: readonly string[]): Promise<void> {
+  let shown: string[] = [];
+  const look = async (): Promise<boolean> => {
+    shown = (await page.locator("li").allTextContents()).map((line) => line.replace(/^[\d:]+( [AP]M)? /, ""));
+    return shown.length >= expected.length;
+  };
+  await eventually(`the page shows ${expected.length} lines`, look).catch(() => undefined);
+  assert.deepEqual(shown, expected);
+}
+
+test("the chat: two pages talk, who comes later finds the past above the present", { timeout: TEST_MS }, async (t) => {
+  const chat = new Example(t, "chat/server.js");
+  const [url, open] = await Promise.all([chat.url(), openBrowser(t)]);
+  const ann = await open();
+  await ann.page.goto(url);
+  await say(ann, "Ann", "is anybody here?");
+  await showsLines(ann, ["Ann: is anybody here?"]);
+  await say(ann, "Ann", "<b>bold</b> & <img src=x onerror=alert(1)>");
+  await showsLines(ann, ["Ann: is anybody here?", "Ann: <b>bold</b> & <img src=x onerror=alert(1)>"]);
+  assert.equal(await ann.page.locator("li > *").count(), 0, "what people say is shown as text");
+
+  const bob = await open({ colorScheme: "dark" });
+  await bob.page.goto(url);
+  await showsLines(bob, ["Ann: is anybody here?", "Ann: <b>bold</b> & <img src=x onerror=alert(1)>"]);
+  await say(bob, "Bob", "I am");
+  for (const page of [ann, bob]) {
+    await showsLines(page, ["Ann: is anybody here?", "Ann: <b>bold</b> & <img src=x onerror=alert(1)>", "Bob: I am"]);
+  }
+  await ann.page.screenshot({ path: join(screenshots, "example-chat.png") });
+  await bob.page.screenshot({ path: join(screenshots, "example-chat-dark.png") });
+  assert.deepEqual([...ann.faults, ...bob.faults], []);
+  assert.equal(await chat.stop(), 0);
+});
+
+test("the cursors: what one page does with its pointer another shows", { timeout: TEST_MS }, async (t) => {
+  const cursors = new Example(t, "cursors/server.js");
+  const [url, open] = await Promise.all([cursors.url(), openBrowser(t)]);
+  const viewport = { width: 800, height: 600 };
+  const ann = await open({ viewport });
+  const bob = await open({ viewport: { width: 400, height: 300 } });
+  await Promise.all([ann.page.goto(url), bob.page.goto(url)]);
+  const cursor = bob.page.locator(".cursor");
+  let step = 0;
+  await eventually("one page's cursor is seen on the other", async () => {
+    await ann.page.mouse.move(100 + (step++ % 50), 100);
+    return (await cursor.count()) === 1;
+  });
+  await ann.page.mouse.move(600, 450);
+  await eventually("the cursor stands at the same share of a smaller window", async () => {
+    const translate = await cursor.evaluate((element) => (element as HTMLElement).style.translate);
+    return translate === "300px 225px";
+  });
+  assert.equal(await ann.page.locator(".cursor").count(), 0, "nobody is shown their own");
+  await bob.page.screenshot({ path: join(screenshots, "example-cursors.png") });
+  assert.deepEqual([...ann.faults, ...bob.faults], []);
+  assert.equal(await cursors.stop(), 0);
+});
+
+test("Node to Node: a listener that is cut off gets every event once, in order", { timeout: TEST_MS }, async (t) => {
+  const example = new Example(t, "node-to-node.js");
+  assert.equal(await example.exited, 0, example.errors);
+  const counted = example.lines.filter((line) => line.startsWith("event")).map((line) => Number(line.split(": ")[1]));
+  assert.deepEqual(
+    counted,
+    Array.from({ length: 30 }, (_, index) => index + 1),
+  );
+  assert.equal(example.lines.filter((line) => line === "-- waiting").length, 2, "it was cut off twice");
+});
+
+test("every example says in its first lines how it is run, and has fewer than 60 lines", () => {
+  const files = readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\.ts$/.test(name),
+  );
+  assert.ok(files.length > 4);
+  for (const file of files) {
+    const text = readFileSync(join(root, "examples", file), "utf8");
+    assert.ok(text.split("\n").length <= 60, `${file} is too long`);
+    if (file.endsWith("page.ts")) continue;
+    const run = `node dist/examples/${file.replace(/ts$/, "js")}`;
+    assert.ok(text.split("\n").slice(0, 2).join("\n").includes(run), `${file}: expected "${run}" in its first lines`);
+  }
+});
