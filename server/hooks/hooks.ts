@@ -1,5 +1,6 @@
 /** The application's answers, asked in its own process. Every hook may be left out, and may be asynchronous. */
 import type { ErrorCode } from "../../protocol/codes.js";
+import { describe, isWellFormed } from "../../protocol/fields.js";
 
 /** Who a session is, as the application says. */
 export type Identity = {
@@ -62,16 +63,48 @@ export class Refusal extends Error {
 /** How long a hook may take, in milliseconds. */
 export const HOOK_TIMEOUT_MS = 10_000;
 
+/** The longest user, in UTF-16 code units: it goes out with every event that it publishes. */
+const MAX_USER_LENGTH = 256;
+
+/**
+ * What `authenticate` has answered, looked at as what it is: JavaScript lets it be anything, and nothing but an identity
+ * may let a client in. `undefined`, null and false refuse; throws for what is neither, which is the application's fault.
+ */
+export function identityOf(answer: unknown): Identity | undefined {
+  if (answer === undefined || answer === null || answer === false) return undefined;
+  if (typeof answer !== "object" || Array.isArray(answer)) {
+    throw new TypeError(`authenticate: expected an identity or undefined, got ${describe(answer)}`);
+  }
+  const { user, info, expiresAt } = answer as { readonly [field in keyof Identity]?: unknown };
+  const isUser = typeof user === "string" && user !== "" && user.length <= MAX_USER_LENGTH && isWellFormed(user);
+  if (user !== undefined && user !== null && !isUser) {
+    throw new TypeError(`authenticate: user: expected 1 to ${MAX_USER_LENGTH} characters, got ${describe(user)}`);
+  }
+  if (expiresAt !== undefined && expiresAt !== null && !Number.isFinite(expiresAt)) {
+    throw new TypeError(`authenticate: expiresAt: expected Unix milliseconds, got ${describe(expiresAt)}`);
+  }
+  return { user: isUser ? user : undefined, info, expiresAt: (expiresAt as number | null | undefined) ?? undefined };
+}
+
+/** Applications in plain JavaScript also hand over promises that are none of this realm's class. */
+function isPending<T>(answer: Answer<T>): answer is Promise<T> {
+  return typeof (answer as { then?: unknown } | null | undefined)?.then === "function";
+}
+
 /**
  * A hook's answer, in the same turn where it has it at once: a session that asks nobody waits for nobody. Throws or
  * rejects with what the hook threw, or with a `Refusal` of code `timeout`.
  */
 export function inTime<T>(answer: Answer<T>): Answer<T> {
-  if (!(answer instanceof Promise)) return answer;
+  if (!isPending(answer)) return answer;
   return new Promise<T>((resolve, reject) => {
     const late = new Refusal("timeout", `the application did not answer within ${HOOK_TIMEOUT_MS} ms`, 1000);
     const timer = setTimeout(() => reject(late), HOOK_TIMEOUT_MS);
-    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+    // A server that has closed does not live on for an answer that never comes.
+    timer.unref();
+    Promise.resolve(answer)
+      .finally(() => clearTimeout(timer))
+      .then(resolve, reject);
   });
 }
 

@@ -5,7 +5,7 @@ import type { RoomEvent } from "../../protocol/event.js";
 import { isRoomName } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
 import { digestOf } from "../access/ticket.js";
-import { type Action, type Identity, inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
+import { type Action, type Identity, identityOf, inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { pageLength } from "../room/room.js";
 import { type Cut, stitch } from "../room/stitch.js";
 import type { Membership, Session, Verbs } from "./session.js";
@@ -56,7 +56,8 @@ function greet(session: Session, frame: Received<"hello">): Done {
     session.close(code === "expired" ? closeCodes.expired : closeCodes.unauthorized, message);
   };
   try {
-    const answer = whenAnswered(hooks.authenticate({ token: frame.token, origin, address }), (identity) => {
+    const answer = whenAnswered(hooks.authenticate({ token: frame.token, origin, address }), (given) => {
+      const identity = identityOf(given);
       if (identity === undefined) refuse("unauthorized", "token: expected one that says who you are");
       else if (session.state === "greeting") welcome(session, frame, identity, undefined);
     });
@@ -282,7 +283,9 @@ function call(session: Session, frame: Received<"call">): Done {
 async function renew(session: Session, frame: Received<"renew">): Promise<void> {
   const ask = session.context.hooks.authenticate;
   const { origin, address } = session.link;
-  const identity = ask === undefined ? {} : await inTime(ask({ token: frame.token, origin, address }));
+  const identity = ask === undefined ? {} : identityOf(await inTime(ask({ token: frame.token, origin, address })));
+  // Its end came first: the registry must not take up again what it has let go.
+  if (session.state !== "open") return;
   if (identity === undefined) throw new Refusal("unauthorized", "token: expected one that says who you are");
   if (identity.user !== session.user) throw new Refusal("forbidden", "token: expected one of the same user");
   session.info = identity.info;

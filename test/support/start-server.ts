@@ -1,0 +1,23 @@
+/** A server and clients that end with their test. */
+import type { TestContext } from "node:test";
+import { createServer, type Server, type ServerOptions } from "../../server/server.js";
+import { type ConnectOptions, WsClient } from "./ws-client.js";
+
+export type { Server, ServerOptions };
+
+/** A server on a free port of loopback, without the start page and without a word in the log. */
+export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
+  const server = await createServer({ port: 0, page: false, logLevel: "silent", shutdownMs: 1000, ...options });
+  t.after(() => server.close());
+  return server;
+}
+
+export async function connect(
+  t: TestContext,
+  server: { readonly url: string },
+  options: ConnectOptions = {},
+): Promise<WsClient> {
+  const client = await WsClient.connect(server.url, options);
+  t.after(() => client.end());
+  return client;
+}
