@@ -77,7 +77,11 @@ const bad: readonly (readonly [string, string | Promise<string>, "unauthorized" 
   ["whose payload is nothing", byHand(hs256, null), "unauthorized"],
   ["with an extension that is critical", byHand({ ...hs256, crit: ["x"], x: 1 }, good), "unauthorized"],
   ["that is huge", byHand(hs256, { ...good, info: "x".repeat(1_000_000) }), "unauthorized"],
-  ["nested thousands deep", `${encode(hs256)}.${Buffer.from("[".repeat(9000)).toString("base64url")}.x`, "unauthorized"],
+  [
+    "nested thousands deep",
+    `${encode(hs256)}.${Buffer.from("[".repeat(9000)).toString("base64url")}.x`,
+    "unauthorized",
+  ],
 ];
 
 function swapped(): string {
