@@ -18,7 +18,9 @@ export class CutDemo {
   readonly #line: Line;
   readonly #room: Lobby;
   readonly #url: string;
-  /** Offsets that came since the cut, each as often as it came. */
+  /** What the second visitor published, by offset. */
+  readonly #published: number[] = [];
+  /** The offsets that came since the cut, each as often as it came. */
   readonly #came: number[] = [];
   #running = false;
   #backAt = 0;
@@ -38,16 +40,14 @@ export class CutDemo {
   note(offset: number | undefined): boolean {
     if (!this.#running || offset === undefined) return false;
     this.#came.push(offset);
-    return this.#missed.has(offset);
+    return offset <= (this.#published.at(-1) ?? 0);
   }
-
-  readonly #missed = new Set<number>();
 
   async #run(): Promise<void> {
     this.#running = true;
     this.live = false;
     this.#came.length = 0;
-    this.#missed.clear();
+    this.#published.length = 0;
     this.#steps.replaceChildren();
     try {
       this.#step(`Cut at offset ${this.#room.position?.offset ?? "–"}. The line is dead.`);
@@ -74,8 +74,8 @@ export class CutDemo {
       const room = visitor.room<{ said: Said }>(this.#room.name);
       for (const text of ["First while you were away", "Second while you were away", "Third while you were away"]) {
         const position = await room.publish("said", { text, name: "Second visitor" });
-        if (position !== undefined) this.#missed.add(position.offset);
-        step.textContent = `A second visitor published ${this.#missed.size} of 3 events.`;
+        if (position !== undefined) this.#published.push(position.offset);
+        step.textContent = `A second visitor published ${this.#published.length} of 3 events.`;
         await pause(deadMs / 6);
       }
     } finally {
@@ -85,7 +85,7 @@ export class CutDemo {
 
   /** Resolves once the room has come past everything that was published meanwhile. */
   async #caughtUp(): Promise<void> {
-    const last = Math.max(...this.#missed);
+    const last = this.#published.at(-1) ?? 0;
     const until = performance.now() + patienceMs;
     while (this.#room.state.status !== "joined" || (this.#room.position?.offset ?? 0) < last) {
       if (performance.now() > until) throw new Error("the page did not come back in time");
@@ -94,17 +94,19 @@ export class CutDemo {
   }
 
   #judge(): void {
-    const offsets = [...this.#missed].sort((a, b) => a - b);
-    const once = offsets.filter((offset) => this.#came.filter((came) => came === offset).length === 1);
-    const inOrder = this.#came.every((offset, index) => index === 0 || offset > (this.#came[index - 1] ?? 0));
     const took = Math.round(performance.now() - this.#backAt);
-    if (once.length === offsets.length && inOrder) {
+    const last = this.#published.at(-1) ?? 0;
+    const missed = this.#came.filter((offset) => offset <= last);
+    const inOrder = this.#came.every((offset, index) => index === 0 || offset > (this.#came[index - 1] ?? 0));
+    const lost = this.#published.filter((offset) => !missed.includes(offset));
+    if (lost.length > 0) this.#step(`Lost: ${lost.join(", ")}. That should not be.`, "bad");
+    else if (!inOrder) this.#step(`Out of order or twice: ${this.#came.join(", ")}. That should not be.`, "bad");
+    else {
+      const range = `offsets ${missed[0]} to ${last}`;
       this.#step(
-        `Caught up in ${took} ms: all ${offsets.length} missed events came, ${offsets[0]} to ${offsets.at(-1)}, in order, each once.`,
+        `Caught up in ${took} ms: all ${missed.length} missed events are here, ${range}, in order, each once.`,
         "good",
       );
-    } else {
-      this.#step(`${once.length} of ${offsets.length} missed events came once; that should not be.`, "bad");
     }
   }
 

@@ -7,7 +7,7 @@ export type Said = { readonly text: string; readonly name: string };
 export type SaidEvent = { readonly offset?: number | undefined; readonly data: unknown; readonly at: number };
 
 const keptRows = 200;
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 /** The list of what was said, in the order of the log. */
 export class LobbyView {

@@ -10,7 +10,9 @@ import { snippetFor } from "./snippet.js";
 const url = new URL("v1/socket", document.baseURI).href;
 const me = randomName();
 const line = new Line();
-const client = connect(url, { transport: line });
+// A fragment stays in the browser: no server and no log gets to see the token.
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const client = connect(url, { transport: line, ...(token !== null && { token }) });
 
 /** The room with history: what was said, and where the page is in it. */
 function startLobby(): CutDemo {
@@ -89,6 +91,9 @@ function showState(state: ClientState): void {
     waiting: "Reconnecting…",
     closed: "Closed",
   }[state.status];
+  if (state.status !== "closed") return;
+  const cure = "If this node asks for a token, add it to this page's address as #token=… and reload.";
+  notice(`The node refused the connection (${state.code}). ${cure}`);
 }
 
 function startCopying(): void {
@@ -111,7 +116,15 @@ function startCopying(): void {
 }
 
 function report(error: unknown): void {
-  byId("state-text", HTMLElement).textContent = error instanceof Error ? error.message : String(error);
+  // Why the client is closed has been said already.
+  if (client.state.status === "closed") return;
+  notice(error instanceof Error ? error.message : String(error));
+}
+
+function notice(text: string): void {
+  const shown = byId("notice", HTMLElement);
+  shown.hidden = false;
+  shown.textContent = text;
 }
 
 byId("me", HTMLElement).textContent = me;
