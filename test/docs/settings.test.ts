@@ -50,7 +50,7 @@ function kindsTable(): string {
 
 /** The text with what stands between the markers of `part` replaced. */
 function withPart(text: string, part: string, contents: string): string {
-  const markers = new RegExp(`(<!-- ${part}:.*? -->\n)[sS]*?(<!-- /${part} -->)`);
+  const markers = new RegExp(`(<!-- ${part}:.*? -->\n)[\\s\\S]*?(<!-- /${part} -->)`);
   assert.match(text, markers);
   return text.replace(markers, (_, open: string, end: string) => `${open}\n${contents}\n\n${end}`);
 }
@@ -64,7 +64,9 @@ test("the tables in docs/operations.md are those of the settings", () => {
 
 test("docs/settings.schema.json is the schema of the settings", () => {
   const right = settingsSchema();
-  if (update) writeFileSync(schema, `${JSON.stringify(right, null, 2)}\n`);
+  // Short lists on one line, as the formatter has them.
+  const text = JSON.stringify(right, null, 2).replace(/\[\s+("[^[\]]*?")\s+\]/g, (list) => list.replace(/\s+/g, " "));
+  if (update) writeFileSync(schema, `${text.replace(/\[ (.*) \]/g, "[$1]")}\n`);
   else assert.deepEqual(JSON.parse(readFileSync(schema, "utf8")), right);
 });
 
