@@ -4,7 +4,8 @@ import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
 import { describe, layoutOf, readFields, withId } from "./fields.js";
 import { type ServerFrame, serverFrames } from "./frames.js";
-import { faultIn, MSGPACK_SUBPROTOCOL, pack, toArray, unpackSpan } from "./msgpack.js";
+import { faultIn, MSGPACK_SUBPROTOCOL, pack, toArray } from "./msgpack.js";
+import { readValueAt } from "./msgpack-read.js";
 import { type Span, scanFrame } from "./msgpack-scan.js";
 import { Payload } from "./payload.js";
 import { MAX_DATA_DEPTH } from "./plain.js";
@@ -15,9 +16,9 @@ const DATA_INDEX: { readonly [type: string]: number } = { publish: 4, call: 3 };
 function decode(wire: string | Uint8Array): ReceivedFrame {
   if (typeof wire === "string") throw new ProtocolError("frame", "a binary message", "a text one", true);
   const { spans, fault } = scanFrame(wire, MAX_DATA_DEPTH);
-  const type = spans[0] === undefined ? undefined : unpackSpan(wire, spans[0]);
+  const type = spans[0] === undefined ? undefined : readValueAt(wire, spans[0].start);
   const layout = typeof type === "number" ? layoutOf("client", type) : undefined;
-  const id = spans[1] === undefined ? undefined : unpackSpan(wire, spans[1]);
+  const id = spans[1] === undefined ? undefined : readValueAt(wire, spans[1].start);
   return withId(id, () => {
     if (layout === undefined) throw new ProtocolError("type", "the number of a frame", fault?.got ?? describe(type));
     if (fault !== undefined) throw faultIn(layout, spans, fault);
@@ -26,7 +27,7 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
     const source: unknown[] = [type, id];
     // The data stays as it is, and is not looked at; the rest of the frame is small.
     for (let index = 2; index < spans.length && index <= layout.fields.length; index++) {
-      source.push(index === dataIndex ? true : unpackSpan(wire, spans[index] as Span));
+      source.push(index === dataIndex ? true : readValueAt(wire, (spans[index] as Span).start));
     }
     const frame = readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as { [name: string]: unknown };
     // A copy, whatever `slice` means on the array at hand: on a Buffer it is a view.

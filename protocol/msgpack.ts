@@ -1,10 +1,11 @@
 /** The MessagePack codec, as clients use it: a frame is an array in the order of the table, a binary message. */
-import { Packr, Unpackr } from "msgpackr";
+import { Packr } from "msgpackr";
 import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
 import { type Layout, layoutOf, readFields, withId } from "./fields.js";
 import type { ClientFrame, ServerFrame } from "./frames.js";
 import { clientFrames, type FieldKind, serverFrames, structures } from "./frames.js";
+import { readValueAt } from "./msgpack-read.js";
 import { type Fault, type Span, scanFrame } from "./msgpack-scan.js";
 import { plain } from "./plain.js";
 
@@ -14,32 +15,16 @@ export const MSGPACK_SUBPROTOCOL = "roomcast.v1.msgpack";
 /** How deep a server's frame may nest: an event's data within a list of events within a frame. */
 const MAX_SERVER_DEPTH = 72;
 
-const options = {
-  useRecords: false,
-  mapsAsObjects: true,
-  variableMapSize: true,
-  copyBuffers: true,
-  int64AsType: "number",
-} as const;
-const packr = new Packr(options);
-const unpackr = new Unpackr(options);
+const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 /** The value in MessagePack, in bytes that nothing else will write to. It must be of plain values. */
 export function pack(value: unknown): Uint8Array {
   return packr.pack(value);
 }
 
-/** The value that `bytes` hold. They must have passed `scanFrame`: msgpackr alone builds whatever it is told to. */
+/** The value that `bytes` hold. They must have passed `scanFrame`. */
 export function unpack(bytes: Uint8Array): unknown {
-  return unpackSpan(bytes, { start: 0, end: bytes.length });
-}
-
-/** The value of one element of a frame that has passed the scan. */
-export function unpackSpan(bytes: Uint8Array, { start, end }: Pick<Span, "start" | "end">): unknown {
-  const first = bytes[start] as number;
-  if (first <= 0x7f) return first;
-  // A view of its own, since msgpackr keeps a property on the array that it reads; and no Buffer, or binary would be one.
-  return unpackr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
+  return readValueAt(bytes, 0);
 }
 
 /** The error for what the scan stopped at: it is in the field behind the last element that was passed. */
@@ -84,11 +69,11 @@ export const msgpack: ClientCodec = {
   decode(wire) {
     if (typeof wire === "string") throw new ProtocolError("frame", "a binary message", "a text one", true);
     const { spans, fault } = scanFrame(wire, MAX_SERVER_DEPTH);
-    const type = spans[0] === undefined ? undefined : unpackSpan(wire, spans[0]);
+    const type = spans[0] === undefined ? undefined : readValueAt(wire, spans[0].start);
     const layout = typeof type === "number" ? layoutOf("server", type) : undefined;
     // A frame that a newer server sends may hold anything.
     if (layout === undefined) return undefined;
-    const source = spans.slice(0, layout.fields.length + 1).map((span) => unpackSpan(wire, span));
+    const source = spans.slice(0, layout.fields.length + 1).map((span) => readValueAt(wire, span.start));
     return withId(source[1], () => {
       if (fault !== undefined) throw faultIn(layout, spans, fault);
       return readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as ServerFrame;
