@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 import { settingInfos } from "../../server/cli/settings.js";
 import { Command } from "../support/command.js";
@@ -198,13 +202,35 @@ test("an unknown command is one line and exit code 2", async (t) => {
   assert.deepEqual(command.errors, ['no such command: "sevre"; did you mean serve?']);
 });
 
+const versions = '{...process.versions, node: "24.1.0", modules: "137"}';
+/** Makes Node say that it is another. */
+const node24 = ["--import", `data:text/javascript,Object.defineProperty(process, "versions", {value: ${versions}})`];
+
 test("a Node that the native part is not built for is one line with the cure, and exit code 1", async (t) => {
-  const versions = '{...process.versions, node: "24.1.0", modules: "137"}';
-  const pretend = `data:text/javascript,Object.defineProperty(process, "versions", {value: ${versions}})`;
-  const command = new Command(t, ["--port", "0"], {}, ["--no-addons", "--import", pretend]);
+  const command = new Command(t, ["--port", "0"], {}, ["--no-addons", ...node24]);
   assert.deepEqual(await command.exited, { code: 1, signal: null });
   assert.equal(command.errors.length, 1);
   assert.match(command.errors[0] ?? "", /^roomcast cannot run on Node 24\.1\.0: .*; use Node 22 /);
+});
+
+test("the official package in the place of the repack is tried, whatever it runs on", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "roomcast-official-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const root = fileURLToPath(new URL("../../../", import.meta.url));
+  for (const part of ["dist/server", "dist/protocol"])
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  cpSync(join(root, "package.json"), join(folder, "package.json"));
+  mkdirSync(join(folder, "node_modules/uWebSockets.js/dist"), { recursive: true });
+  for (const name of readdirSync(join(root, "node_modules"))) {
+    const to = join(folder, "node_modules", name);
+    if (name !== "uWebSockets.js") symlinkSync(join(root, "node_modules", name), to);
+  }
+  const official = join(folder, "node_modules/uWebSockets.js");
+  writeFileSync(join(official, "package.json"), '{"name": "uWebSockets.js", "type": "module", "main": "dist/uws.js"}');
+  writeFileSync(join(official, "dist/uws.js"), 'throw new Error("the official package was loaded\\nwith more lines")');
+  const command = new Command(t, ["--port", "0"], {}, node24, join(folder, "dist/server/main.js"));
+  assert.deepEqual(await command.exited, { code: 1, signal: null });
+  assert.deepEqual(command.errors, ["cannot start: the official package was loaded"]);
 });
 
 test("a native part that cannot be loaded is one line, and exit code 1", async (t) => {

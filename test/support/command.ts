@@ -23,10 +23,11 @@ export class Command {
     args: readonly string[],
     env: { readonly [name: string]: string } = {},
     node: readonly string[] = [],
+    program = main,
   ) {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(ROOMCAST_|NODE_)/.test(name));
     const options = { env: { ...Object.fromEntries(inherited), ...env }, stdio: ["ignore", "pipe", "pipe"] as const };
-    this.child = spawn(process.execPath, [...node, main, ...args], { ...options, stdio: [...options.stdio] });
+    this.child = spawn(process.execPath, [...node, program, ...args], { ...options, stdio: [...options.stdio] });
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
     });
