@@ -5,8 +5,8 @@ import type { Results } from "./results.js";
 type Bar = { readonly contestant: Contestant; readonly value: number; readonly text: string };
 type Panel = { readonly title: string; readonly unit: string; readonly bars: readonly Bar[] };
 
-const WIDTH = 820;
-const LEFT = 190;
+const WIDTH = 840;
+const LEFT = 210;
 const RIGHT = 90;
 const BAR = 20;
 const STEP = 28;
@@ -25,7 +25,7 @@ const fills: { readonly [name in Contestant]: string } = {
 function panelsOf({ fanOut, idle, connect }: Results): Panel[] {
   const rates = [...new Set(fanOut?.rows.map((row) => row.eventsPerSecond))];
   const panels = rates.map((rate) => ({
-    title: `CPU per delivery, ${rate} events/s to ${fanOut?.subscribers} subscribers`,
+    title: `CPU per delivery, ${rate} events/s to ${fanOut?.subscribers.toLocaleString("en-US")} subscribers`,
     unit: "µs",
     bars: (fanOut?.rows ?? [])
       .filter((row) => row.eventsPerSecond === rate)
@@ -35,7 +35,11 @@ function panelsOf({ fanOut, idle, connect }: Results): Panel[] {
     const bars = idle.rows.map(({ contestant, rssBytesPerConnection: bytes }) => {
       return { contestant, value: bytes / 1024, text: (bytes / 1024).toFixed(1) };
     });
-    panels.push({ title: `Memory per idle connection, of ${idle.connections} in one room`, unit: "KB", bars });
+    panels.push({
+      title: `Memory per idle connection, ${idle.connections.toLocaleString("en-US")} of them in one room`,
+      unit: "KB",
+      bars,
+    });
   }
   if (connect !== undefined) {
     const bars = connect.rows.map(({ contestant, cpuUsPerConnect: value }) => ({
