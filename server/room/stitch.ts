@@ -13,8 +13,13 @@ export type Cut = {
 
 /** Who is being brought up to the room. */
 export interface Joiner {
-  /** Takes a full page that comes before the cut; resolves once it is read so far that the next may come. */
-  page(events: readonly RoomEvent[], previous: number): Promise<void>;
+  /**
+   * `undefined` where the joiner may be given more at once; else resolves when it has read so far that it is worth asking
+   * again: others may be waiting for the same joiner, and the first of them may fill it up again.
+   */
+  ready(): Promise<void> | undefined;
+  /** Takes a full page that comes before the cut. */
+  page(events: readonly RoomEvent[], previous: number): void;
   /**
    * Takes the rest and becomes a member, before it returns: a promise here, even one that is settled, would let other
    * things happen between the two. What waited in the room was flushed to those who were members, so that what is
@@ -45,6 +50,11 @@ async function catchUp(room: Room, broker: Broker, since: Position, joiner: Join
   let read: readonly RoomEvent[] = [];
   let refreshed = false;
   while (!joiner.gone) {
+    const waiting = joiner.ready();
+    if (waiting !== undefined) {
+      await waiting;
+      continue;
+    }
     const position = room.position as Position;
     // The log would say so too; this spares it the question.
     if (position.epoch !== since.epoch) return cutAt(room, joiner, [], false);
@@ -62,7 +72,7 @@ async function catchUp(room: Room, broker: Broker, since: Position, joiner: Join
     if (rest !== undefined && count === events.length) return cutAt(room, joiner, events, true);
     if (events.length > 0) {
       const page = events.slice(0, count);
-      await joiner.page(page, from.offset);
+      joiner.page(page, from.offset);
       from = { epoch: since.epoch, offset: (page[page.length - 1] as RoomEvent).offset };
       // What of the log's page is left goes first; what was the tail's is asked of the tail again, as it is then.
       read = read.slice(count);

@@ -68,6 +68,8 @@ export class Session {
   renewAsked = false;
   state: "new" | "greeting" | "open" | "closed" = "new";
   readonly rooms = new Map<string, Membership>();
+  /** The joins that wait for the application or the engine; a leave in between takes them out. */
+  readonly opening = new Map<string, ReceivedFrame>();
   /** The publishes that wait for the application, one behind the other. */
   publishing: Promise<void> | undefined;
   #waiting = 0;

@@ -118,34 +118,45 @@ function welcome(session: Session, frame: Received<"hello">, identity: Identity,
   session.opened();
 }
 
+const leftMeanwhile = () => new Refusal("not_joined", "room: left before the join was answered");
+
 function join(session: Session, frame: Received<"join">): Done {
   mayBeAsked(frame.room);
   const { rooms, limits } = session.context;
   const already = session.rooms.get(frame.room);
-  if (already?.state === "joining") {
+  if (already?.state === "joining" || session.opening.has(frame.room)) {
     throw new Refusal("bad_request", "room: expected one that is not being joined already");
   }
-  if (already === undefined && session.rooms.size >= limits.maxRooms) {
+  if (already === undefined && session.rooms.size + session.opening.size >= limits.maxRooms) {
     throw new Refusal("too_many", `room: expected at most ${limits.maxRooms} rooms in one session`);
   }
-  return authorized(session, "join", frame.room, frame.token, () => {
-    const open = rooms.find(frame.room);
-    if (open !== undefined) {
+  session.opening.set(frame.room, frame);
+  const forget = (): void => {
+    if (session.opening.get(frame.room) === frame) session.opening.delete(frame.room);
+  };
+  try {
+    const joining = authorized(session, "join", frame.room, frame.token, () => {
+      const open = rooms.find(frame.room);
+      if (open === undefined) return rooms.hold(frame.room).then((room) => enter(session, frame, room));
       rooms.take(open);
       return enter(session, frame, open);
-    }
-    return rooms.hold(frame.room).then((room) => enter(session, frame, room));
-  });
+    });
+    return joining?.finally(forget);
+  } catch (error) {
+    forget();
+    throw error;
+  }
 }
 
-/** The room is held; the session may have gone, or asked for the same room once more, while it was opened. */
+/** The room is held; the session may have gone, or have asked to leave, while the application or the engine was asked. */
 function enter(session: Session, frame: Received<"join">, room: Membership["room"]): Done {
-  const { rooms } = session.context;
-  if (session.state !== "open" || session.rooms.get(room.name)?.state === "joining") {
-    rooms.release(room);
+  const wanted = session.opening.get(room.name) === frame;
+  if (session.state !== "open" || !wanted) {
+    session.context.rooms.release(room);
     if (session.state !== "open") return;
-    throw new Refusal("bad_request", "room: expected one that is not being joined already");
+    throw leftMeanwhile();
   }
+  session.opening.delete(room.name);
   // A client that has noticed a hole joins again, from where it is: out of the room first, so that the cut is exact.
   session.leave(room.name);
   const membership: Membership = { room, state: "joining" };
@@ -153,7 +164,7 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
   const caughtUp = catchUp(session, frame, membership);
   return caughtUp?.then(() => {
     if (membership.state === "joining" && session.state === "open") {
-      throw new Refusal("not_joined", "room: left before the join was answered");
+      throw leftMeanwhile();
     }
   });
 }
@@ -164,9 +175,9 @@ function catchUp(session: Session, frame: Received<"join">, membership: Membersh
     get gone() {
       return session.rooms.get(room.name) !== membership;
     },
-    async page(events: readonly RoomEvent[], previous: number): Promise<void> {
+    ready: () => session.hasRead(),
+    page(events: readonly RoomEvent[], previous: number): void {
       session.sendEvents({ type: "events", room: room.name, previous }, events);
-      await session.hasRead();
     },
     cut({ position, recovered, events }: Cut): void {
       const head = {
@@ -187,7 +198,9 @@ function catchUp(session: Session, frame: Received<"join">, membership: Membersh
 }
 
 function leave(session: Session, frame: Received<"leave">): void {
-  if (!session.leave(frame.room)) throw new Refusal("not_joined", "room: expected one that you have joined");
+  const opening = session.opening.delete(frame.room);
+  if (!session.leave(frame.room) && !opening)
+    throw new Refusal("not_joined", "room: expected one that you have joined");
   session.send({ type: "left", id: frame.id });
 }
 
@@ -246,6 +259,8 @@ async function readHistory(session: Session, frame: Received<"history">): Promis
     session.sendEvents({ type: "history", id: frame.id, more: false }, []);
     return;
   }
+  // Several answers at once are more than a connection should hold; each waits until the one before it is read.
+  for (let waiting = session.hasRead(); waiting !== undefined; waiting = session.hasRead()) await waiting;
   const limit = Math.min(frame.limit ?? HISTORY_LIMIT.usual, HISTORY_LIMIT.most);
   const read = await rooms.broker.history(frame.room, { since: frame.since, before: frame.before }, limit, rules);
   if (read.events === undefined) {

@@ -164,6 +164,7 @@ test("an identity whose user is not a string lets nobody in, and is the server's
 
 test("an answer that is a promise in all but its class is waited for", async (t) => {
   const thenable = (value: unknown): never =>
+    // biome-ignore lint/suspicious/noThenProperty: it is what the test is about
     ({ then: (done: (v: unknown) => void) => setImmediate(done, value) }) as never;
   const server = await startServer(t, {
     authenticate: ({ token }) => thenable(token === "ann" ? { user: "ann" } : undefined),

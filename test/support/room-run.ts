@@ -24,14 +24,16 @@ export class RoomRun {
     return this.#position;
   }
 
-  take(frame: ServerFrame): void {
-    if (!("room" in frame) || frame.room !== this.room) return;
+  /** For `WsClient.watch`: true for the room's events, which need not wait to be taken. */
+  take(frame: ServerFrame): boolean {
+    if (!("room" in frame) || frame.room !== this.room) return false;
     if (frame.type === "joined") this.#takeJoined(frame);
     if (frame.type === "events") this.#takeEvents(frame.previous, frame.events);
     if (frame.type === "reset") {
       this.resets++;
       this.#position = frame.position;
     }
+    return frame.type === "events";
   }
 
   #takeJoined(frame: ServerFrame<"joined">): void {

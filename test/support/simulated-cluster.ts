@@ -136,15 +136,20 @@ export class Subscriber {
     const room = await node.rooms.hold(ROOM);
     const gone = () => this.#attempt !== attempt;
     let entered = false;
+    let reading = false;
     if (!gone())
       await stitch(room, node.rooms.broker, this.position, {
         get gone() {
           return gone();
         },
+        // Every other time it has not read yet, so that time passes between any two pages, and before the cut.
+        ready: () => {
+          reading = !reading;
+          return reading ? Promise.resolve() : undefined;
+        },
         page: (events, previous) => {
           if (!gone())
             this.receive(json.decode(jsonServer.encodeEvents({ type: "events", room: ROOM, previous }, events)));
-          return Promise.resolve();
         },
         cut: (cut) => {
           entered = true;
