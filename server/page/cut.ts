@@ -23,6 +23,7 @@ export class CutDemo {
   /** The offsets that came since the cut, each as often as it came. */
   readonly #came: number[] = [];
   #running = false;
+  #wasReset = false;
   #backAt = 0;
 
   constructor(line: Line, room: Lobby, url: string) {
@@ -43,9 +44,15 @@ export class CutDemo {
     return offset <= (this.#published.at(-1) ?? 0);
   }
 
+  /** Called when the server said that continuity could not be kept. */
+  noteReset(): void {
+    this.#wasReset = true;
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     this.live = false;
+    this.#wasReset = false;
     this.#came.length = 0;
     this.#published.length = 0;
     this.#steps.replaceChildren();
@@ -99,7 +106,9 @@ export class CutDemo {
     const missed = this.#came.filter((offset) => offset <= last);
     const inOrder = this.#came.every((offset, index) => index === 0 || offset > (this.#came[index - 1] ?? 0));
     const lost = this.#published.filter((offset) => !missed.includes(offset));
-    if (lost.length > 0) this.#step(`Lost: ${lost.join(", ")}. That should not be.`, "bad");
+    if (this.#wasReset) {
+      this.#step("The log no longer reached back so far. The page was told so, and loaded anew what there is.", "warn");
+    } else if (lost.length > 0) this.#step(`Lost: ${lost.join(", ")}. That should not be.`, "bad");
     else if (!inOrder) this.#step(`Out of order or twice: ${this.#came.join(", ")}. That should not be.`, "bad");
     else {
       const range = `offsets ${missed[0]} to ${last}`;

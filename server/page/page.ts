@@ -49,7 +49,10 @@ function startLobby(): CutDemo {
     else waiting.push(event);
   });
   room.onAny(showPosition);
-  room.onReset(() => void load().catch(report));
+  room.onReset(() => {
+    cut.noteReset();
+    load().catch(report);
+  });
   room.onState((state) => {
     showPosition();
     cut.live = state.status === "joined";

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { SignJWT } from "jose";
@@ -12,8 +11,8 @@ import { type Client, connect } from "../../client/index.js";
 import { createServer, type Server, type ServerOptions } from "../../server/server.js";
 import { openBrowser } from "./browser.js";
 
-/** Pictures for people to look at: ROOMCAST_SCREENSHOTS names the folder, else it is a temporary one. */
-const pictures = process.env["ROOMCAST_SCREENSHOTS"] ?? mkdtempSync(join(tmpdir(), "roomcast-screenshots-"));
+/** Pictures for people to look at: ROOMCAST_SCREENSHOTS names the folder, else it is one beside the compiled test. */
+const pictures = process.env["ROOMCAST_SCREENSHOTS"] ?? join(import.meta.dirname, "screenshots");
 mkdirSync(pictures, { recursive: true });
 
 async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
@@ -126,6 +125,26 @@ test("what is published while the connection is cut is all there afterwards, in 
   assert.equal(rows.length, 1 + 20 + 3 + 1);
   assert.equal(rows.filter((row) => row.text === "said while cut off").length, 1);
   await page.screenshot({ path: join(pictures, "caught-up.png"), fullPage: true });
+  assert.deepEqual(faults, []);
+});
+
+test("where the log no longer reaches back the page says so instead of pretending", async (t) => {
+  const server = await startServer(t, { kinds: { demo: { history: { size: 2 } } } });
+  const open = await openBrowser(t);
+  const { page, faults } = await open();
+  await page.goto(server.url);
+  await isLive(page);
+  await say(page, "before");
+  await has(page, "before");
+  await page.locator("#cut").click();
+  await page.locator("#state:not([data-state=live])").waitFor();
+  await page.locator("#steps .warn").waitFor();
+  await has(page, "Third while you were away");
+  assert.equal(await page.locator("#steps .good").count(), 0);
+  assert.deepEqual(
+    (await shown(page)).map((row) => row.text),
+    ["Second while you were away", "Third while you were away"],
+  );
   assert.deepEqual(faults, []);
 });
 
