@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
+import { randomBytesOf } from "./random.js";
 
 /** What a session may be resumed with, sealed into the secret that `welcome` gives the client. */
 export type Ticket = {
@@ -36,7 +37,7 @@ export class TicketSeal {
   }
 
   seal(ticket: Ticket): string {
-    const nonce = randomBytes(NONCE_BYTES);
+    const nonce = randomBytesOf(NONCE_BYTES);
     const cipher = createCipheriv("aes-256-gcm", this.#key, nonce);
     const body = cipher.update(JSON.stringify(ticket), "utf8");
     cipher.final();

@@ -8,6 +8,7 @@ import { type Hooks, Refusal } from "../hooks/hooks.js";
 import type { Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Link } from "./link.js";
+import { SmallMap } from "./small-map.js";
 
 /** What anyone may ask. `greet` answers the hello, `act` everything after it. */
 export interface Verbs {
@@ -67,9 +68,9 @@ export class Session {
   expiresAt: number | undefined;
   renewAsked = false;
   state: "new" | "greeting" | "open" | "closed" = "new";
-  readonly rooms = new Map<string, Membership>();
+  readonly rooms = new SmallMap<Membership>();
   /** The joins that wait for the application or the engine; a leave in between takes them out. */
-  readonly opening = new Map<string, ReceivedFrame>();
+  readonly opening = new SmallMap<ReceivedFrame>();
   /** The publishes that wait for the application, one behind the other. */
   publishing: Promise<void> | undefined;
   #waiting = 0;

@@ -19,7 +19,7 @@ export type SessionsOptions = {
 export class Sessions implements Registry {
   readonly context: SessionContext;
   readonly #options: SessionsOptions;
-  readonly #all = new Set<Session>();
+  /** Those that were welcomed. */
   readonly #byId = new Map<string, Session>();
   /** Those that have not said hello, in the order they came, with the time they have until. */
   readonly #silent = new Map<Session, number>();
@@ -35,13 +35,12 @@ export class Sessions implements Registry {
   }
 
   get size(): number {
-    return this.#all.size;
+    return this.#byId.size + this.#silent.size;
   }
 
   /** Begins the session of a link that has just opened. */
   open(link: Link): Session {
     const session = new Session(link, this);
-    this.#all.add(session);
     this.#silent.set(session, performance.now() + this.#options.helloTimeoutMs);
     return session;
   }
@@ -57,7 +56,6 @@ export class Sessions implements Registry {
   }
 
   remove(session: Session): void {
-    this.#all.delete(session);
     this.#silent.delete(session);
     this.#expiring.delete(session);
     if (this.#byId.get(session.id) === session) this.#byId.delete(session.id);
@@ -88,12 +86,12 @@ export class Sessions implements Registry {
     const bytes = this.#options.publishedBytes();
     if (bytes - this.#checkedBytes < this.context.limits.maxBackpressureBytes / 16) return;
     this.#checkedBytes = bytes;
-    for (const session of this.#all) session.checkBacklog();
+    for (const session of this.#byId.values()) session.checkBacklog();
   }
 
   /** Closes every session, with the reason that `reasonFor` gives each. */
   closeAll(code: (typeof closeCodes)["moving"], reasonFor: () => string): void {
     clearInterval(this.#timer);
-    for (const session of this.#all) session.close(code, reasonFor());
+    for (const session of [...this.#silent.keys(), ...this.#byId.values()]) session.close(code, reasonFor());
   }
 }

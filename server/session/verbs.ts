@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import type { ReceivedFrame } from "../../protocol/codec.js";
 import { closeCodes } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import { isRoomName } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
+import { randomBytesOf } from "../access/random.js";
 import { digestOf } from "../access/ticket.js";
 import { type Action, type Identity, identityOf, inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { pageLength } from "../room/room.js";
@@ -91,18 +91,13 @@ function refused(
 function welcome(session: Session, frame: Received<"hello">, identity: Identity, resumedId: string | undefined): void {
   const { context } = session;
   const { maxFrameBytes, maxRooms, maxRequests } = context.limits;
-  session.id = resumedId ?? randomBytes(9).toString("base64url");
+  session.id = resumedId ?? randomBytesOf(9).toString("base64url");
   session.user = identity.user;
   session.info = identity.info;
   session.expiresAt = identity.expiresAt;
-  const ticket = {
-    session: session.id,
-    ...optional("user", identity.user),
-    ...optional("info", identity.info),
-    ...optional("expiresAt", identity.expiresAt),
-    ...optional("tokenDigest", digestOf(frame.token)),
-    issuedAt: Date.now(),
-  };
+  const { user, info, expiresAt } = identity;
+  const tokenDigest = digestOf(frame.token);
+  const ticket = { session: session.id, user, info, expiresAt, tokenDigest, issuedAt: Date.now() };
   session.send({
     type: "welcome",
     id: frame.id,

@@ -49,6 +49,16 @@ function hostOf(authority: string): { readonly name: string; readonly host: stri
  * `Host` must be of this machine too: else any page could have its own name resolve to 127.0.0.1 and be "the same host".
  */
 export function originAllowed(origin: string, host: string, rules: OriginRules): boolean {
+  if (last.origin !== origin || last.host !== host || last.rules !== rules) {
+    last = { origin, host, rules, allowed: decideOrigin(origin, host, rules) };
+  }
+  return last.allowed;
+}
+
+/** The last decision: one application's clients all come from one page, or from none, and parsing names takes its time. */
+let last = { origin: "", host: "", rules: undefined as OriginRules | undefined, allowed: false };
+
+function decideOrigin(origin: string, host: string, rules: OriginRules): boolean {
   const here = hostOf(host);
   if (rules.loopback && !isLoopback(here.name)) return false;
   if (origin === "" || rules.origins.includes("*") || rules.origins.includes(origin.toLowerCase())) return true;
