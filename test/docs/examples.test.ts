@@ -39,10 +39,10 @@ class Example {
   /** The address of its page, once it has said it. */
   async url(): Promise<string> {
     let url: string | undefined;
-    await eventually(`the example says where its page is; it said ${this.errors}`, () => {
+    await eventually(() => {
       url = /at (http:\S+)/.exec(this.lines.join("\n"))?.[1];
       return url !== undefined;
-    });
+    }, "the example does not say where its page is");
     return url as string;
   }
 
@@ -65,7 +65,7 @@ async function showsLines({ page }: Watched, expected: readonly string[]): Promi
     shown = (await page.locator("li").allTextContents()).map((line) => line.replace(/^[\d:]+( [AP]M)? /, ""));
     return shown.length >= expected.length;
   };
-  await eventually(`the page shows ${expected.length} lines`, look).catch(() => undefined);
+  await eventually(look).catch(() => undefined);
   assert.deepEqual(shown, expected);
 }
 
@@ -102,15 +102,15 @@ test("the cursors: what one page does with its pointer another shows", { timeout
   await Promise.all([ann.page.goto(url), bob.page.goto(url)]);
   const cursor = bob.page.locator(".cursor");
   let step = 0;
-  await eventually("one page's cursor is seen on the other", async () => {
+  await eventually(async () => {
     await ann.page.mouse.move(100 + (step++ % 50), 100);
     return (await cursor.count()) === 1;
-  });
+  }, "one page's cursor is not seen on the other");
   await ann.page.mouse.move(600, 450);
-  await eventually("the cursor stands at the same share of a smaller window", async () => {
+  await eventually(async () => {
     const translate = await cursor.evaluate((element) => (element as HTMLElement).style.translate);
     return translate === "300px 225px";
-  });
+  }, "the cursor does not stand at the same share of a smaller window");
   assert.equal(await ann.page.locator(".cursor").count(), 0, "nobody is shown their own");
   await bob.page.screenshot({ path: join(screenshots, "example-cursors.png") });
   assert.deepEqual([...ann.faults, ...bob.faults], []);
