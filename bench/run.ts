@@ -22,7 +22,11 @@ type Program = { readonly key: keyof Results; readonly file: string; readonly qu
 
 const programs: readonly Program[] = [
   { key: "fanOut", file: "fan-out", quick: ["--seconds", "0.5", "--rounds", "2"] },
-  { key: "idle", file: "idle", quick: ["--connections", "2000"] },
+  {
+    key: "idle",
+    file: "idle",
+    quick: ["--connections", "5000", "--rest", "12", "--contestants", "uws,roomcast-json,roomcast-msgpack"],
+  },
   { key: "connect", file: "connect", quick: ["--connects", "1000", "--rounds", "2"] },
   { key: "size", file: "client-size", quick: [] },
 ];

@@ -35,8 +35,16 @@ export type IdleRow = {
   readonly rssBytesPerConnection: number;
   /** Of the JavaScript heap and what it holds outside. */
   readonly heapBytesPerConnection: number;
+  /** Resident, as soon as the last connection had come. */
+  readonly earlyRssBytesPerConnection: number;
 };
-export type IdleResult = { readonly program: "idle"; readonly connections: number; readonly rows: readonly IdleRow[] };
+export type IdleResult = {
+  readonly program: "idle";
+  readonly connections: number;
+  /** How long a process rested before its memory was read. */
+  readonly restSeconds: number;
+  readonly rows: readonly IdleRow[];
+};
 
 export type ConnectRow = {
   readonly contestant: Contestant;

@@ -47,7 +47,9 @@ test("events are counted alike however the bytes are split over reads", () => {
   const stamp = fc.integer({ min: 1, max: 2 ** 40 });
   const frame = fc.oneof(
     fc.array(stamp, { maxLength: 8 }).map((stamps) => ({ stamps, bytes: eventsFrame(stamps) })),
-    fc.uint8Array({ minLength: 80, maxLength: 120 }).map((bytes) => ({ stamps: [], bytes: serverFrame(BINARY, bytes) })),
+    fc
+      .uint8Array({ minLength: 80, maxLength: 120 })
+      .map((bytes) => ({ stamps: [], bytes: serverFrame(BINARY, bytes) })),
     fc.constant({ stamps: [], bytes: serverFrame(PING, Buffer.alloc(0)) }),
   );
   const sizes = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1 });

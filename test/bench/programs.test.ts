@@ -38,7 +38,7 @@ test("fan-out counts each event once for each subscriber, for every contestant",
 });
 
 test("idle and connect have a row for every contestant", async () => {
-  const idle = lineOf<IdleResult>(await play("idle", "--connections", "20"));
+  const idle = lineOf<IdleResult>(await play("idle", "--connections", "20", "--rest", "0.01"));
   const connect = lineOf<ConnectResult>(await play("connect", "--connects", "20", "--rounds", "2"));
   for (const { rows } of [idle, connect]) {
     assert.deepEqual(
