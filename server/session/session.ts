@@ -79,6 +79,8 @@ export class Session {
   #turn = 0;
   #framesThisTurn = 0;
   #drained: (() => void)[] | undefined;
+  /** How many bytes waited when the client was last taken out of rooms for being slow; 0 once it has read them. */
+  #skippedAt = 0;
 
   constructor(link: Link, registry: Registry) {
     this.link = link;
@@ -231,12 +233,19 @@ export class Session {
 
   /** Looks whether the client keeps up; called now and then while much is being sent. */
   checkBacklog(): void {
-    if (this.state === "closed" || this.link.buffered() <= this.context.limits.maxBackpressureBytes) return;
-    if (!this.#skip()) this.close(closeCodes.tooSlow, "too slow: come back and resume");
+    if (this.state === "closed") return;
+    const buffered = this.link.buffered();
+    if (buffered <= this.#mayHold || this.#skip(buffered)) return;
+    this.close(closeCodes.tooSlow, "too slow: come back and resume");
+  }
+
+  /** What may wait for the client: what waited when it was taken out of rooms is still there, and answers come on top. */
+  get #mayHold(): number {
+    return this.context.limits.maxBackpressureBytes + this.#skippedAt;
   }
 
   /** Takes the client out of the rooms whose rule is to skip a slow reader; whether there were any. */
-  #skip(): boolean {
+  #skip(buffered: number): boolean {
     let skipped = false;
     for (const [name, membership] of this.rooms) {
       if (membership.state !== "joined" || membership.room.rules.slow !== "skip") continue;
@@ -245,11 +254,13 @@ export class Session {
       membership.state = "skipping";
       skipped = true;
     }
+    if (skipped) this.#skippedAt = buffered;
     return skipped;
   }
 
   /** The client has caught up: it is told what it was spared, and is back in those rooms from here on. */
   #goOn(): void {
+    this.#skippedAt = 0;
     for (const [name, membership] of this.rooms) {
       if (membership.state !== "skipping") continue;
       const { room } = membership;
