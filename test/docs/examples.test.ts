@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,8 +23,8 @@ class Example {
   readonly #kill: () => void;
   errors = "";
 
-  constructor(t: TestContext, file: string) {
-    const env = { ...process.env, PORT: "0", ROOMCAST_PORT: "0" };
+  constructor(t: TestContext, file: string, port = 0) {
+    const env = { ...process.env, PORT: "0", ROOMCAST_PORT: String(port) };
     const child = spawn(process.execPath, [`dist/examples/${file}`], { cwd: root, env });
     createInterface(child.stdout).on("line", (line) => this.lines.push(line));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -91,6 +93,32 @@ test("the chat: two pages talk, who comes later finds the past above the present
   await bob.page.screenshot({ path: join(screenshots, "example-chat-dark.png") });
   assert.deepEqual([...ann.faults, ...bob.faults], []);
   assert.equal(await chat.stop(), 0);
+});
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+test("the chat: a page whose server is started anew shows what the new one knows", { timeout: TEST_MS }, async (t) => {
+  const port = await freePort();
+  const chat = new Example(t, "chat/server.js", port);
+  const [url, open] = await Promise.all([chat.url(), openBrowser(t)]);
+  const ann = await open();
+  await ann.page.goto(url);
+  await say(ann, "Ann", "before");
+  await showsLines(ann, ["Ann: before"]);
+  await chat.stop();
+  // It waits in the page until there is a server again.
+  await say(ann, "Ann", "after");
+  await new Example(t, "chat/server.js", port).url();
+  await eventually(async () => (await ann.page.locator("li").allTextContents()).join().endsWith("Ann: after"));
+  await showsLines(ann, ["Ann: after"]);
 });
 
 test("the cursors: what one page does with its pointer another shows", { timeout: TEST_MS }, async (t) => {
