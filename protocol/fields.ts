@@ -70,9 +70,9 @@ export function describe(value: unknown): string {
   if (value instanceof Uint8Array) return "binary";
   if (typeof value === "object") return "an object";
   if (typeof value !== "string") return String(value).slice(0, 60);
-  // The text goes back in an error frame: it must not be cut within a pair.
   if (value.length <= 60) return JSON.stringify(value);
-  return `${JSON.stringify(value.slice(0, 57).replace(/[\ud800-\udbff]$/, "")).slice(0, -1)}…"`;
+  // Half a pair, where the cut makes one, becomes an escape: the text goes back in an error frame.
+  return `${JSON.stringify(value.slice(0, 57)).slice(0, -1)}…"`;
 }
 
 function isString(value: unknown, max: number): value is string {

@@ -55,11 +55,6 @@ class Writer {
     return at;
   }
 
-  /** Drops what a frame that failed half way may have left. */
-  start(): void {
-    this.#at = 0;
-  }
-
   byte(value: number): void {
     const at = this.#room(1);
     this.#bytes[at] = value;
@@ -130,12 +125,12 @@ class Writer {
   }
 }
 
+/** One for all frames: whatever may throw is done before the first byte of a frame is written. */
 const writer = new Writer();
 
 function encodeEvent(event: RoomEvent): Uint8Array {
   if (event.msgpack !== undefined) return event.msgpack;
   const data = event.data.msgpack;
-  writer.start();
   writer.arrayHeader(event.key === undefined ? 5 : 6);
   if (event.offset > 0) writer.uint(event.offset);
   else writer.byte(0xc0);
@@ -150,7 +145,6 @@ function encodeEvent(event: RoomEvent): Uint8Array {
 
 function encodeEvents(head: EventsHead, events: readonly RoomEvent[]): Uint8Array {
   for (let index = 0; index < events.length; index++) encodeEvent(events[index] as RoomEvent);
-  writer.start();
   if (head.type === "events") {
     writer.arrayHeader(4);
     writer.byte(serverFrames.events.number);

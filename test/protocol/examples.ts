@@ -215,5 +215,6 @@ export const invalid: readonly Input[] = [
     json: '{"type":"events","room":"a","events":[{"data":1,"at":1}]}',
   },
   { note: "an event without data", side: "server", msgpack: "9440a161c09192c0a162" },
+  { note: "a timestamp in an event's data", side: "server", msgpack: "9440a161c09195c0a162d6ff00000000c001" },
   { note: "bytes missing", side: "server", msgpack: "9440a161c0" },
 ];

@@ -10,6 +10,7 @@ import { RoomEvent } from "../../protocol/event.js";
 import type { ServerFrame } from "../../protocol/frames.js";
 import { jsonServer } from "../../protocol/json-server.js";
 import { msgpack } from "../../protocol/msgpack.js";
+import { scanFrame } from "../../protocol/msgpack-scan.js";
 import { msgpackServer } from "../../protocol/msgpack-server.js";
 import type { Payload } from "../../protocol/payload.js";
 import { bytes, codecs, thrown } from "./codecs.js";
@@ -239,6 +240,7 @@ test("of several `data` the last counts, and its text is what readers get", () =
   assert.equal(text(`{"data":1,${rest},"d\\u0061ta":2}`), "2");
   assert.equal(text(`{"d\\u0061ta":2,${rest},"data":1}`), "1");
   assert.equal(text(`{${rest},"data":"a\\"},\\"data\\":1","x":{"data":9}}`), '"a\\"},\\"data\\":1"');
+  assert.equal(text(`{${rest},"data":"a\\"},\\"b"}`), '"a\\"},\\"b"');
   assert.equal(text(`{${rest},"data":"\\\\","x\\\\":1}`), '"\\\\"');
   assert.equal(text(`{${rest},"data":{},"x":[{"data":7}]}`), "{}");
   assert.equal(text(`\n{ "data"\t:\n1\r\n,${rest}}\n`), "1");
@@ -276,4 +278,23 @@ test("errors quote little of what came, never half a character, and go back to s
       assert.deepStrictEqual(error, { type: "error", code: "bad_request", message });
     }
   }
+});
+
+test("a client is told what was wrong in a server's frame, and not only that something is missing", () => {
+  const error = thrown(() => msgpack.decode(bytes("9440a161c09195c0a162d6ff00000000c001"))) as ProtocolError;
+  assert.match(error.message, /^events: .*extension/);
+});
+
+test("what stands in place of a frame's number is told to the developer", () => {
+  assert.match(refused(msgpackServer, bytes("92 d40000 01")).message, /^type: .*0xd4/);
+  assert.match(refused(msgpackServer, bytes("92 a161 01")).message, /^type: .*"a"/);
+});
+
+test("the walk remembers a few elements of a frame, each with whether it is binary, however many there are", () => {
+  const { spans } = scanFrame(bytes(`dc03e8 c40100 ${"c0".repeat(999)}`), 64);
+  assert.equal(spans.length, 32);
+  assert.deepEqual(
+    spans.slice(0, 2).map((span) => span.hasBinary),
+    [true, false],
+  );
 });

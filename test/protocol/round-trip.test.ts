@@ -81,6 +81,24 @@ test("a writer grows within a frame without losing a byte, whatever the sizes", 
   }
 });
 
+test("a writer that has just grown small again loses no byte at any place where it grows", () => {
+  const large = { event: "e", data: Payload.ofValue("x".repeat(1_100_000)), at: 1 };
+  for (let length = 380; length < 512; length++) {
+    // One frame beyond a mebibyte, and the writer starts anew with its first 512 bytes.
+    msgpackServer.encodeEvent(new RoomEvent(1, large));
+    for (const [at, previous] of [
+      [1, undefined],
+      [2 ** 20, 2 ** 40],
+    ] as const) {
+      const data = "x".repeat(length);
+      const event = { offset: 3, event: "e", data, at, key: "k" };
+      const head = { type: "events", room: "r", ...(previous === undefined ? {} : { previous }) } as const;
+      const wire = msgpackServer.encodeEvents(head, [new RoomEvent(3, { ...event, data: Payload.ofValue(data) })]);
+      assert.deepStrictEqual(msgpack.decode(wire), { ...head, events: [event] });
+    }
+  }
+});
+
 test("a frame takes any number of events, in both codecs", () => {
   for (const { client, server } of codecs) {
     for (const count of [0, 1, 15, 16, 17, 65_535, 65_536]) {
