@@ -33,6 +33,6 @@ const { status } = spawnSync(
     "--test-reporter-destination=stdout",
     ...files,
   ],
-  { cwd: root, stdio: "inherit", env: { ...process.env, ROOMCAST_TEST_FILES: JSON.stringify(files) } },
+  { cwd: root, stdio: "inherit" },
 );
 process.exit(status ?? 1);

@@ -17,7 +17,7 @@ function run(
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const paths = Object.keys(files).map((name) => join(folder, name));
   for (const path of paths) writeFileSync(path, header + files[path.slice(folder.length + 1)]);
-  const env: NodeJS.ProcessEnv = { ...process.env, ROOMCAST_TEST_FILES: JSON.stringify(paths) };
+  const env: NodeJS.ProcessEnv = { ...process.env };
   // Else Node takes the run for a part of this one.
   delete env["NODE_TEST_CONTEXT"];
   const { stdout, status } = spawnSync(process.execPath, ["--test", `--test-reporter=${reporter}`, ...paths], {
@@ -45,8 +45,16 @@ test("a failure is told with its name and reason, and once for the subtest it wa
 
 test("a file in which no test ran is a failure", (t) => {
   const { last, text, code } = run(t, { "a.test.mjs": 'test("one", () => {});', "empty.test.mjs": "" });
-  assert.match(text, /empty\.test\.mjs\n {4}Error: ran no tests/);
+  assert.match(text, /empty\.test\.mjs\n {4}ran no tests/);
   assert.deepEqual([last, code], ["1 passed, 1 failed", 1]);
+});
+
+test("a file whose tests are all written elsewhere is not taken for an empty one", (t) => {
+  const { last, code } = run(t, {
+    "a.test.mjs": 'import { suite } from "./suite.test.mjs";\nsuite("one");',
+    "suite.test.mjs": 'export const suite = (name) => test(name, () => {});\ntest("two", () => {});',
+  });
+  assert.deepEqual([last, code], ["3 passed, 0 failed", 0]);
 });
 
 test("a file that breaks off is a failure, whatever passed in it", (t) => {
