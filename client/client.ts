@@ -1,5 +1,5 @@
 import type { ClientCodec } from "../protocol/client-codec.js";
-import { afterClose, closeCodes } from "../protocol/codes.js";
+import { afterClose } from "../protocol/codes.js";
 import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
 import { RoomcastError } from "./errors.js";
 import { type Answer, type Done, Link, type LinkOwner, type LinkSettings, type Token } from "./link.js";
@@ -363,9 +363,8 @@ export class Client {
     this.#held.clear();
     this.#link = this.#move = undefined;
     for (const link of [...this.#links]) link.end(reason);
-    const word = code === closeCodes.expired ? "expired" : code === closeCodes.unauthorized ? "unauthorized" : "closed";
     for (const room of [...this.#rooms.values()]) {
-      room.end(roomStatus === "left" ? { status: "left" } : { status: "failed", code: word, message: reason });
+      room.end(roomStatus === "left" ? { status: "left" } : { status: "failed", code: "closed", message: reason });
     }
     this.#states.emit(this.#state, this.#owner.report);
   }
@@ -391,12 +390,9 @@ function rethrow(error: unknown): void {
   });
 }
 
-/** What no other client's keys start with: 72 random bits. */
+/** What no other client's keys start with: 96 random bits. React Native has no source of them but `Math.random`. */
 function randomPrefix(random: () => number): string {
-  const bytes = new Uint8Array(9);
   const { crypto } = globalThis as { crypto?: Partial<Crypto> };
-  // React Native has no random source of its own but Math's.
-  if (crypto?.getRandomValues) crypto.getRandomValues(bytes);
-  else for (let index = 0; index < bytes.length; index++) bytes[index] = random() * 256;
-  return `${[...bytes].map((byte) => byte.toString(36)).join("")}-`;
+  const words = crypto?.getRandomValues?.(new Uint32Array(3)) ?? [0, 0, 0].map(() => random() * 2 ** 32);
+  return `${[...words].map((word) => word.toString(36)).join("")}-`;
 }

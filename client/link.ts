@@ -253,15 +253,9 @@ function retryMsOf(reason: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Whether it has more than `limit` bytes on the network. */
+/** Whether it has more than `limit` bytes on the network. No codec's text holds a lone surrogate, which encodeURI refuses. */
 function isLonger(wire: Wire, limit: number): boolean {
-  let bytes = wire.length;
-  if (typeof wire === "string" && bytes * 3 > limit) {
-    for (let index = 0; index < wire.length; index++) {
-      const unit = wire.charCodeAt(index);
-      // Half of a surrogate pair has two of the pair's four bytes.
-      if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
-    }
-  }
-  return bytes > limit;
+  const { length } = wire;
+  if (typeof wire !== "string" || length * 3 <= limit) return length > limit;
+  return encodeURI(wire).replace(/%../g, ".").length > limit;
 }

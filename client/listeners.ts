@@ -26,8 +26,4 @@ export class Listeners<T> {
       }
     }
   }
-
-  clear(): void {
-    this.#all.clear();
-  }
 }

@@ -190,11 +190,6 @@ export class LiveRoom implements Room {
     this.#live = this.#trying = this.#old = undefined;
     this.#setState(state);
     this.#endStreams();
-    if (state.status === "left") {
-      for (const each of [this.#any, this.#states, this.#resets, this.#presences, ...this.#byEvent.values()]) {
-        each.clear();
-      }
-    }
     this.#port.settled();
   }
 
