@@ -69,7 +69,7 @@ export class Sessions implements Registry {
     }
     const unix = Date.now();
     for (const session of this.#expiring) this.#checkExpiry(session, (session.expiresAt ?? unix) - unix);
-    this.#checkBacklogs();
+    this.checkBacklogs();
   }
 
   #checkExpiry(session: Session, leftMs: number): void {
@@ -81,8 +81,11 @@ export class Sessions implements Registry {
     }
   }
 
-  /** Looks at every session's backlog, when so much was sent since the last look that one may have grown too long. */
-  #checkBacklogs(): void {
+  /**
+   * Looks at every session's backlog, when so much was sent since the last look that one may have grown too long. The
+   * transport calls it too, each time that much has been published.
+   */
+  checkBacklogs(): void {
     const bytes = this.#options.publishedBytes();
     if (bytes - this.#checkedBytes < this.context.limits.maxBackpressureBytes / 16) return;
     this.#checkedBytes = bytes;

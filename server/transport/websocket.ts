@@ -109,6 +109,7 @@ export class WebSockets {
   open = 0;
   /** Bytes of all frames published so far, each counted once, whatever the number of its readers. */
   publishedBytes = 0;
+  #lookAtBytes = 0;
 
   /** Registers the route, so that `publish` may be called from here on (before the first route it would crash). */
   constructor(app: TemplatedApp, options: WebSocketOptions, onError: (error: unknown) => void) {
@@ -151,6 +152,10 @@ export class WebSockets {
   publish(room: string, codec: ServerCodec, frame: Wire): void {
     this.publishedBytes += frame.length;
     this.#app.publish(topicOf(room, codec), frame, codec.binary);
+    // So often that nobody's backlog gets from our limit to the native one, where a close frame no longer fits.
+    if (this.publishedBytes < this.#lookAtBytes) return;
+    this.#lookAtBytes = this.publishedBytes + this.#options.maxBackpressureBytes;
+    setImmediate(() => this.#sessions?.checkBacklogs());
   }
 
   #beat(slot: number, slots: number): void {
