@@ -41,14 +41,14 @@ async function play(file: string, flags: readonly string[]): Promise<object | un
 }
 
 function report(machine: Machine, tables: readonly Table[]): string {
-  const { cpu, cores, memoryGb, system, node, packages, date } = machine;
+  const { cpu, cores, memoryGb, system, node, packages, load, date } = machine;
   const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
   const sent = contestants.map((name) => `- ${dialectOf(name).label}: ${dialectOf(name).sends}.`);
   return [
     "# Results",
     "",
     `Written by \`npm run bench\` on ${date}: ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}, Node ${node}, ` +
-      `${versions.join(", ")}. Servers and load generator share the machine and talk over loopback. Figures of another ` +
+      `${versions.join(", ")}; load average before the run ${load.toFixed(2)}. Servers and load generator share the machine and talk over loopback. Figures of another ` +
       "machine will differ; the quotients less so.",
     "",
     "![The figures below as bars](results/results.svg)",

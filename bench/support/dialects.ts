@@ -8,8 +8,8 @@ export type Contestant = (typeof contestants)[number];
 /** What a connection is for: `subscriber` is in the room, `publisher` may publish, `visitor` only says who it is. */
 export type Role = "subscriber" | "publisher" | "visitor";
 
-/** One exchange of the opening: what is sent, and which payload answers it. */
-export type Step = { readonly send?: string | Uint8Array; readonly until: (payload: Buffer) => boolean };
+/** One exchange of the opening: what is sent, in one write, and which payload answers it. */
+export type Step = { readonly send?: readonly (string | Uint8Array)[]; readonly until: (payload: Buffer) => boolean };
 
 export type Dialect = {
   readonly name: Contestant;
@@ -43,15 +43,18 @@ function plain(name: Contestant, label: string): Dialect {
 function roomcast(codec: typeof json | typeof msgpack, form: DataForm, number: (type: string) => number): Dialect {
   const answers = (type: string) => (payload: Buffer) =>
     form === "json" ? payload.includes(`"type":"${type}"`) : payload[1] === number(type);
-  const hello: Step = { send: codec.encode({ type: "hello", id: 1 }), until: answers("welcome") };
-  const join: Step = { send: codec.encode({ type: "join", id: 2, room: ROOM }), until: answers("joined") };
+  const hello = codec.encode({ type: "hello", id: 1 });
+  const join = codec.encode({ type: "join", id: 2, room: ROOM });
+  const greet: Step = { send: [hello], until: answers("welcome") };
+  // As the SDK does it: the joins follow the hello at once.
+  const enter: Step = { send: [hello, join], until: answers("joined") };
   return {
     name: `roomcast-${form}`,
     label: `Roomcast, ${form === "json" ? "JSON" : "MessagePack"}`,
     sends: "room, previous, offset, name, time; events that are together share a frame",
     path: () => "/v1/socket",
     subprotocol: codec.subprotocol,
-    opening: (role) => (role === "publisher" ? [hello] : [hello, join]),
+    opening: (role) => [role === "publisher" ? greet : enter],
     publish: (id, stampUs) =>
       codec.encode({ type: "publish", id, room: ROOM, event: EVENT, data: eventData(form, stampUs) }),
     refusal: (payload) => (answers("error")(payload) ? payload.toString() : undefined),
@@ -67,8 +70,8 @@ const socketIo: Dialect = {
   path: () => "/socket.io/?EIO=4&transport=websocket",
   opening: (role) => {
     const engine: Step = { until: (payload) => payload[0] === 0x30 };
-    const connect: Step = { send: "40", until: (payload) => payload.subarray(0, 2).toString() === "40" };
-    const join: Step = { send: '420["join"]', until: (payload) => payload.subarray(0, 3).toString() === "430" };
+    const connect: Step = { send: ["40"], until: (payload) => payload.subarray(0, 2).toString() === "40" };
+    const join: Step = { send: ['420["join"]'], until: (payload) => payload.subarray(0, 3).toString() === "430" };
     return role === "subscriber" ? [engine, connect, join] : [engine, connect];
   },
   publish: (_id, stampUs) => `42${JSON.stringify(["publish", eventData("json", stampUs)])}`,

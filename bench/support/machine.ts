@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 
 /** What the figures depend on. */
 export type Machine = {
@@ -9,6 +9,8 @@ export type Machine = {
   readonly system: string;
   readonly node: string;
   readonly packages: { readonly [name: string]: string };
+  /** The load average of the last minute, before the run: above some 0.2, others were at work too. */
+  readonly load: number;
   readonly date: string;
 };
 
@@ -25,6 +27,7 @@ export function describeMachine(now: Date): Machine {
     system: `${type()} ${release()}`,
     node: process.version,
     packages: Object.fromEntries(packages),
+    load: loadavg()[0] ?? 0,
     date: now.toISOString().slice(0, 10),
   };
 }

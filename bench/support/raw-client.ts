@@ -114,7 +114,11 @@ export class RawClient {
       this.#socket.setTimeout(0);
       this.#opened?.();
       this.#opened = this.#failed = undefined;
-    } else if (step.send !== undefined) this.send(step.send);
+    } else {
+      this.#socket.cork();
+      for (const frame of step.send ?? []) this.send(frame);
+      this.#socket.uncork();
+    }
   }
 
   #onFrame(opcode: number, bytes: Buffer, start: number, end: number): void {
