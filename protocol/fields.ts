@@ -17,8 +17,8 @@ export const MAX_STRING_LENGTH = 16_384;
 
 /** JSON names the fields of a frame; MessagePack has them in the order of the table. */
 export type Form = "named" | "ordered";
-type Field = { readonly name: string; readonly kind: FieldKind; readonly optional: boolean };
-export type Layout = { readonly type: string; readonly fields: readonly Field[] };
+export type Field = { readonly name: string; readonly kind: FieldKind; readonly optional: boolean };
+export type Layout = { readonly type: string; readonly number: number; readonly fields: readonly Field[] };
 
 const fieldsOf = (fields: FrameSpec["fields"]): readonly Field[] =>
   Object.entries(fields).map(([name, spec]) => ({
@@ -30,7 +30,7 @@ const fieldsOf = (fields: FrameSpec["fields"]): readonly Field[] =>
 const layoutsOf = (table: FrameTable): ReadonlyMap<string | number, Layout> =>
   new Map(
     Object.entries(table).flatMap(([type, spec]): [string | number, Layout][] => {
-      const layout = { type, fields: fieldsOf(spec.fields) };
+      const layout = { type, number: spec.number, fields: fieldsOf(spec.fields) };
       return [
         [type, layout],
         [spec.number, layout],
@@ -42,7 +42,8 @@ const layoutsOf = (table: FrameTable): ReadonlyMap<string | number, Layout> =>
 const clientLayouts = /* @__PURE__ */ layoutsOf(clientFrames);
 /** The layout of each frame that a node sends, by its type's name and number. */
 export const serverLayouts = /* @__PURE__ */ layoutsOf(serverFrames);
-const parts = {
+/** The fields of the values that have fields of their own. */
+export const parts = {
   position: fieldsOf(structures.position),
   limits: fieldsOf(structures.limits),
   events: fieldsOf(structures.events),

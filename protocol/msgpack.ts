@@ -2,9 +2,8 @@
 import { Packr } from "msgpackr";
 import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
-import { type Layout, layoutOf, readFields, withId } from "./fields.js";
-import type { ClientFrame, ServerFrame } from "./frames.js";
-import { clientFrames, type FieldKind, serverFrames, structures } from "./frames.js";
+import { type Field, type Layout, layoutOf, parts, readFields, withId } from "./fields.js";
+import type { ClientFrame, FieldKind, ServerFrame, Side } from "./frames.js";
 import { readValueAt } from "./msgpack-read.js";
 import { type Fault, type Span, scanFrame } from "./msgpack-scan.js";
 import { plain } from "./plain.js";
@@ -34,32 +33,33 @@ export function faultIn(layout: Layout, spans: readonly Span[], { expected, got 
 
 type Named = { readonly [name: string]: unknown };
 
-function orderedFields(fields: { readonly [name: string]: string }, source: Named): unknown[] {
-  const values = Object.entries(fields).map(([name, spec]) =>
-    ordered(spec.replace("?", "") as FieldKind, source[name], name),
-  );
-  // What is left out at the end needs no place; a null that is a value keeps its own.
-  while (values.length > 0 && values[values.length - 1] === undefined) values.pop();
-  return values.map((value) => (value === undefined ? null : value));
+/** Appends the fields in their order; what is left out at the end needs no place, and a null that is a value keeps its own. */
+function orderFields(target: unknown[], fields: readonly Field[], source: Named): unknown[] {
+  let length = target.length;
+  for (const { name, kind } of fields) {
+    const value = source[name];
+    target.push(value === undefined ? null : ordered(kind, value, name));
+    if (value !== undefined) length = target.length;
+  }
+  target.length = length;
+  return target;
 }
 
 function ordered(kind: FieldKind, value: unknown, name: string): unknown {
-  if (value === undefined) return undefined;
   // msgpackr would give Date, undefined and others forms of its own, which no reader takes.
   if (kind === "any") return plain(value, name);
-  if (kind === "position" || kind === "limits") return orderedFields(structures[kind], value as Named);
+  if (kind === "position" || kind === "limits") return orderFields([], parts[kind], value as Named);
   if (kind === "events" || kind === "members") {
-    return (value as readonly Named[]).map((item) => orderedFields(structures[kind], item));
+    return (value as readonly Named[]).map((item) => orderFields([], parts[kind], item));
   }
   return value;
 }
 
 /** A frame as the array that MessagePack carries. */
-export function toArray(frame: ClientFrame | ServerFrame, side: "client" | "server"): unknown[] {
-  const table = side === "client" ? clientFrames : serverFrames;
-  const spec = (table as { [type: string]: { number: number; fields: { [name: string]: string } } })[frame.type];
-  if (spec === undefined) throw new TypeError(`no ${side} frame is called ${frame.type}`);
-  return [spec.number, ...orderedFields(spec.fields, frame)];
+export function toArray(frame: ClientFrame | ServerFrame, side: Side): unknown[] {
+  const layout = layoutOf(side, frame.type);
+  if (layout === undefined) throw new TypeError(`no ${side} frame is called ${frame.type}`);
+  return orderFields([layout.number], layout.fields, frame);
 }
 
 export const msgpack: ClientCodec = {

@@ -1,5 +1,12 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
-import { randomBytesOf } from "./random.js";
+import {
+  createHash,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+  timingSafeEqual,
+} from "node:crypto";
 
 /** What a session may be resumed with, sealed into the secret that `welcome` gives the client. */
 export type Ticket = {
@@ -13,8 +20,8 @@ export type Ticket = {
   readonly issuedAt: number;
 };
 
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+/** A ticket's parts: what it says, in base64url, and the signature of that, of this length. */
+const SIGNATURE_LENGTH = 43;
 /** Longer than any ticket we seal: nothing longer is worth a look. */
 const MAX_LENGTH = 8192;
 
@@ -24,41 +31,38 @@ export function digestOf(token: string | undefined): string | undefined {
 }
 
 /**
- * Seals tickets, with AES-256-GCM, so that any node that has the same secret can open them and nobody else can read or
- * make one. Nothing is kept on the server. Without a secret the key is the process's own, and tickets end with it.
+ * Signs tickets (HMAC-SHA256), so that any node that has the same secret can tell its own and nobody else can make or
+ * change one. Nothing is kept on the server. What a ticket says can be read by the client, as in a token: it is about
+ * that client. Without a secret the key is the process's own, and tickets end with it.
  */
 export class TicketSeal {
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   readonly #windowMs: number;
 
   constructor(secret: string | undefined, windowMs: number) {
-    this.#key = Buffer.from(hkdfSync("sha256", secret ?? randomBytes(32), "", "roomcast session ticket", 32));
+    const bytes = hkdfSync("sha256", secret ?? randomBytes(32), "", "roomcast session ticket", 32);
+    this.#key = createSecretKey(Buffer.from(bytes));
     this.#windowMs = windowMs;
   }
 
+  #signatureOf(body: string): string {
+    return createHmac("sha256", this.#key).update(body).digest("base64url");
+  }
+
   seal(ticket: Ticket): string {
-    const nonce = randomBytesOf(NONCE_BYTES);
-    const cipher = createCipheriv("aes-256-gcm", this.#key, nonce);
-    const body = cipher.update(JSON.stringify(ticket), "utf8");
-    cipher.final();
-    return `s_${Buffer.concat([nonce, cipher.getAuthTag(), body]).toString("base64url")}`;
+    const body = Buffer.from(JSON.stringify(ticket)).toString("base64url");
+    return `s_${body}.${this.#signatureOf(body)}`;
   }
 
   /** The ticket, or `undefined` where it is not one of ours, past the resume window, past its end, or of another token. */
   open(sealed: string, token: string | undefined, now: number): Ticket | undefined {
-    if (!sealed.startsWith("s_") || sealed.length > MAX_LENGTH) return undefined;
-    const bytes = Buffer.from(sealed.slice(2), "base64url");
-    if (bytes.length <= NONCE_BYTES + TAG_BYTES) return undefined;
-    let ticket: Ticket;
-    try {
-      const decipher = createDecipheriv("aes-256-gcm", this.#key, bytes.subarray(0, NONCE_BYTES));
-      decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-      const body = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES));
-      decipher.final();
-      ticket = JSON.parse(body.toString("utf8")) as Ticket;
-    } catch {
-      return undefined;
-    }
+    const dot = sealed.length - SIGNATURE_LENGTH - 1;
+    if (!sealed.startsWith("s_") || sealed.length > MAX_LENGTH || sealed[dot] !== ".") return undefined;
+    const body = sealed.slice(2, dot);
+    const signature = Buffer.from(sealed.slice(dot + 1));
+    const own = Buffer.from(this.#signatureOf(body));
+    if (signature.length !== own.length || !timingSafeEqual(signature, own)) return undefined;
+    const ticket = JSON.parse(Buffer.from(body, "base64url").toString()) as Ticket;
     const live = now - ticket.issuedAt <= this.#windowMs && (ticket.expiresAt === undefined || ticket.expiresAt > now);
     return live && ticket.tokenDigest === digestOf(token) ? ticket : undefined;
   }

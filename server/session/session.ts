@@ -126,7 +126,7 @@ export class Session {
     if (!(error instanceof ProtocolError)) {
       this.fail(undefined, error);
     } else if (error.fatal) {
-      this.close(closeCodes.protocolError, error.message.slice(0, 100));
+      this.close(closeCodes.protocolError, error.message);
     } else {
       this.error(error.id, "bad_request", error.message);
     }
@@ -303,7 +303,7 @@ export class Session {
   ended(): void {
     if (this.state === "closed") return;
     this.state = "closed";
-    for (const { room, state } of this.rooms.values()) {
+    for (const [, { room, state }] of this.rooms) {
       if (state === "joined") room.exit(this.link.codec);
       this.context.rooms.release(room);
     }

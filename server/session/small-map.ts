@@ -55,8 +55,4 @@ export class SmallMap<V> {
   [Symbol.iterator](): IterableIterator<readonly [string, V]> {
     return this.#many === undefined ? (this.#few ?? []).values() : this.#many.entries();
   }
-
-  *values(): IterableIterator<V> {
-    for (const [, value] of this) yield value;
-  }
 }

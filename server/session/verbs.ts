@@ -1,13 +1,14 @@
 import type { ReceivedFrame } from "../../protocol/codec.js";
 import { closeCodes } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
+import type { ServerFrame } from "../../protocol/frames.js";
 import { isRoomName } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
 import { randomBytesOf } from "../access/random.js";
 import { digestOf } from "../access/ticket.js";
 import { type Action, type Identity, identityOf, inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { pageLength } from "../room/room.js";
-import { type Cut, stitch } from "../room/stitch.js";
+import { type Cut, type Joiner, stitch } from "../room/stitch.js";
 import type { Membership, Session, Verbs } from "./session.js";
 
 type Received<T extends ReceivedFrame["type"]> = Extract<ReceivedFrame, { type: T }>;
@@ -98,17 +99,18 @@ function welcome(session: Session, frame: Received<"hello">, identity: Identity,
   const { user, info, expiresAt } = identity;
   const tokenDigest = digestOf(frame.token);
   const ticket = { session: session.id, user, info, expiresAt, tokenDigest, issuedAt: Date.now() };
-  session.send({
+  const answer: { -readonly [N in keyof ServerFrame<"welcome">]: ServerFrame<"welcome">[N] } = {
     type: "welcome",
     id: frame.id,
     session: context.tickets.seal(ticket),
-    ...optional("user", identity.user),
     node: context.node,
     resumed: resumedId !== undefined,
     heartbeatMs: context.heartbeatMs,
-    ...remainingMs(identity.expiresAt),
     limits: { maxFrameBytes, maxRooms, maxRequests },
-  });
+  };
+  if (user !== undefined) answer.user = user;
+  if (expiresAt !== undefined) answer.expiresInMs = Math.max(0, expiresAt - Date.now());
+  session.send(answer);
   session.link.beat();
   session.opened();
 }
@@ -156,40 +158,48 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
   session.leave(room.name);
   const membership: Membership = { room, state: "joining" };
   session.rooms.set(room.name, membership);
-  const caughtUp = catchUp(session, frame, membership);
-  return caughtUp?.then(() => {
-    if (membership.state === "joining" && session.state === "open") {
-      throw leftMeanwhile();
-    }
-  });
+  const joining = new Joining(session, frame.id, membership);
+  return stitch(room, session.context.rooms.broker, frame.since, joining)?.then(
+    () => {
+      if (membership.state === "joining" && session.state === "open") throw leftMeanwhile();
+    },
+    (error: unknown) => {
+      if (!joining.gone) session.leave(room.name);
+      throw error;
+    },
+  );
 }
 
-function catchUp(session: Session, frame: Received<"join">, membership: Membership): Promise<void> | undefined {
-  const { room } = membership;
-  const joiner = {
-    get gone() {
-      return session.rooms.get(room.name) !== membership;
-    },
-    ready: () => session.hasRead(),
-    page(events: readonly RoomEvent[], previous: number): void {
-      session.sendEvents({ type: "events", room: room.name, previous }, events);
-    },
-    cut({ position, recovered, events }: Cut): void {
-      const head = {
-        type: "joined",
-        id: frame.id,
-        room: room.name,
-        ...optional("position", position),
-        recovered,
-      } as const;
-      session.sendEvents(head, events);
-      session.enter(membership);
-    },
-  };
-  return stitch(room, session.context.rooms.broker, frame.since, joiner)?.catch((error: unknown) => {
-    if (!joiner.gone) session.leave(room.name);
-    throw error;
-  });
+/** A join on its way to the cut. */
+class Joining implements Joiner {
+  readonly #session: Session;
+  readonly #id: number;
+  readonly #membership: Membership;
+
+  constructor(session: Session, id: number, membership: Membership) {
+    this.#session = session;
+    this.#id = id;
+    this.#membership = membership;
+  }
+
+  get gone(): boolean {
+    return this.#session.rooms.get(this.#membership.room.name) !== this.#membership;
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#session.hasRead();
+  }
+
+  page(events: readonly RoomEvent[], previous: number): void {
+    this.#session.sendEvents({ type: "events", room: this.#membership.room.name, previous }, events);
+  }
+
+  cut({ position, recovered, events }: Cut): void {
+    const room = this.#membership.room.name;
+    const head = { type: "joined", id: this.#id, room, recovered } as const;
+    this.#session.sendEvents(position === undefined ? head : { ...head, position }, events);
+    this.#session.enter(this.#membership);
+  }
 }
 
 function leave(session: Session, frame: Received<"leave">): void {
