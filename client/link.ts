@@ -46,6 +46,7 @@ type Request = {
 const FIRST_WINDOW = 8;
 /** How long the other side may take to show a sign of life once it is asked for one, in milliseconds. */
 const PROBE_MS = 5000;
+const lost = () => new RoomcastError("disconnected", "the connection was lost before the answer came");
 
 export class Link {
   /** What the server said of this connection, once it has. */
@@ -72,6 +73,7 @@ export class Link {
   /** Asks for the token, connects and says hello, with the session to resume where there was one. */
   async start(session: string | undefined): Promise<void> {
     const { connectTimeoutMs, token, transport, url, codec } = this.#settings;
+    if (this.#isDown) return;
     this.#timer = setInterval(() => this.#check(), connectTimeoutMs / 2);
     try {
       const value = typeof token === "function" ? await token() : token;
@@ -90,12 +92,13 @@ export class Link {
   /** Sends a request that is already written, as soon as the server's limit on open requests lets it. */
   request(id: number, wire: Wire, done: Done, timeoutMs = this.#settings.requestTimeoutMs): void {
     const limit = this.welcome?.limits.maxFrameBytes;
-    if (limit !== undefined && isLonger(wire, limit)) {
+    if (this.#isDown) done(lost(), undefined);
+    else if (limit !== undefined && isLonger(wire, limit)) {
       done(new RoomcastError("too_large", `a frame may have ${limit} bytes`), undefined);
-      return;
+    } else {
+      this.#unsent.push({ id, wire, done, until: Date.now() + timeoutMs });
+      this.#pump();
     }
-    this.#unsent.push({ id, wire, done, until: Date.now() + timeoutMs });
-    this.#pump();
   }
 
   ask(frame: ClientFrame & { readonly id: number }, done: Done): void {
@@ -147,6 +150,7 @@ export class Link {
 
   #hello(token: string | undefined, session: string | undefined): void {
     if (this.#isDown) return;
+    this.isOpen = true;
     const { codec, nextId } = this.#settings;
     const id = nextId();
     const hello = codec.encode({ type: "hello", id, ...(token && { token }), ...(session && { session }) });
@@ -158,8 +162,7 @@ export class Link {
         if (error.retryMs !== undefined) this.end(error.message, 1000, error.retryMs);
       }
     });
-    this.isOpen = true;
-    this.#owner.opened(this);
+    if (this.isOpen) this.#owner.opened(this);
   }
 
   #welcomed(welcome: ServerFrame<"welcome">): void {
@@ -237,8 +240,7 @@ export class Link {
     this.isOpen = false;
     clearInterval(this.#timer);
     clearTimeout(this.#probe);
-    const error = new RoomcastError("disconnected", "the connection was lost before the answer came");
-    for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(error, undefined);
+    for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(lost(), undefined);
     this.#owner.down(this, code, reason, retryMs);
   }
 }

@@ -96,9 +96,10 @@ export class PublishQueue {
   }
 
   #pump(lane: Lane): void {
-    const sender = this.#sender;
-    if (sender === undefined || lane.pause !== undefined) return;
+    // Looked at anew each time: what is sent may be answered, and the sender be gone, in the same turn.
     for (;;) {
+      const sender = this.#sender;
+      if (sender === undefined || lane.pause !== undefined) return;
       const first = lane.items.slice(0, this.#options.inFlight);
       // Sent there before what still is on its way elsewhere, it could arrive first.
       if (first.some((item) => item.sender !== undefined && item.sender !== sender)) return;

@@ -5,8 +5,14 @@ import { connected, rig, settle } from "./support.js";
 
 const position = (offset: number) => ({ epoch: "e", offset });
 
+/** The next publish, which always asks for an answer. */
+async function publishOf(server: TestConnection) {
+  const { id = -1, ...rest } = await server.take("publish");
+  return { id, ...rest };
+}
+
 async function answer(server: TestConnection, offset: number) {
-  const publish = await server.take("publish");
+  const publish = await publishOf(server);
   server.send({ type: "published", id: publish.id, position: position(offset) });
   return publish;
 }
@@ -22,7 +28,7 @@ test("a publish resolves with its position, or with undefined where the room kee
   assert.deepEqual(sent, { room: "r", event: "message", data: { text: "hi" }, key: "mine" });
   assert.deepEqual(await published, position(4));
   const unnumbered = room.publish("message", 1);
-  server.send({ type: "published", id: (await server.take("publish")).id });
+  server.send({ type: "published", id: (await publishOf(server)).id });
   assert.equal(await unnumbered, undefined);
 });
 
@@ -99,7 +105,7 @@ test("a refusal for the moment holds the room's later publishes back, and is tri
   const { client, server } = await connected(t);
   const room = client.room("r");
   const both = [room.publish("message", 1), room.publish("message", 2)];
-  const { id, key } = await server.take("publish");
+  const { id, key } = await publishOf(server);
   server.send({ type: "error", id, code: "rate_limited", message: "slowly", retryMs: 800 });
   t.mock.timers.tick(799);
   assert.deepEqual(dataSent(server), [1]);
@@ -115,7 +121,7 @@ test("a refusal for good rejects, and the next one goes out", async (t) => {
   const room = client.room("r");
   const refused = room.publish("message", 1);
   const next = room.publish("message", 2);
-  server.send({ type: "error", id: (await server.take("publish")).id, code: "forbidden", message: "not you" });
+  server.send({ type: "error", id: (await publishOf(server)).id, code: "forbidden", message: "not you" });
   await assert.rejects(refused, { code: "forbidden" });
   await answer(server, 1);
   await next;
