@@ -20,6 +20,8 @@ const OVERSIZE = 4;
 const NATIVE_BACKPRESSURE = 4;
 /** Heartbeats go to one slot of the connections after another, so that no turn of the loop writes to all of them. */
 const HEARTBEAT_SLOTS = 64;
+/** 125 bytes, what a control frame holds, without the code (RFC 6455, 5.5). */
+const MAX_REASON_BYTES = 123;
 /** What uWebSockets.js answers to a send that it could not pass to the kernel at once, or not at all. */
 const SENT = 1;
 
@@ -82,8 +84,14 @@ class WebSocketLink implements Link {
   close(code: CloseCode, reason = ""): void {
     const ws = this.ws;
     this.ws = undefined;
-    ws?.end(code, reason);
+    ws?.end(code, fitting(reason));
   }
+}
+
+/** What of a reason fits a close frame, in whole characters: a longer frame is none, and the client would see no code. */
+function fitting(reason: string): string {
+  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON_BYTES));
+  return read === reason.length ? reason : reason.slice(0, read);
 }
 
 /** An address as text, IPv4 in its own form also where it came mapped into IPv6. */
@@ -179,7 +187,6 @@ export class WebSockets {
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     const key = request.getHeader("sec-websocket-key");
     const origin = request.getHeader("origin");
-    const extensions = request.getHeader("sec-websocket-extensions");
     const verdict = decideUpgrade(
       {
         upgrade: request.getHeader("upgrade"),
@@ -202,7 +209,8 @@ export class WebSockets {
     } else {
       this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
       const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, this.#next);
-      response.upgrade({ link }, key, verdict.subprotocol ?? "", extensions, context);
+      // No extension is offered: compression would cost memory for every connection.
+      response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
     }
   }
 

@@ -118,7 +118,19 @@ test("no WebSocket frame ends the process or disturbs the others", async (t) => 
   });
 
   await t.test("what cannot be parsed at all is closed with 4202, before the hello and after it", async () => {
-    for (const payload of ["", "{", "hello", '{"type":"hello","id":1', "\u0000", "[", '"', "{}{}", "NaN"]) {
+    for (const payload of [
+      "",
+      "{",
+      "hello",
+      '{"type":"hello","id":1',
+      "\u0000",
+      "[",
+      '"',
+      "{}{}",
+      "NaN",
+      "ü".repeat(300),
+      "x🦊".repeat(99),
+    ]) {
       for (const socket of [await opened(), await greeted()]) {
         socket.sendFrame({ payload });
         assert.equal(await socket.closeCode(), 4202, JSON.stringify(payload));

@@ -252,3 +252,18 @@ test("who does not say hello in time is closed, also while the application does 
   assert.equal((await silent.close()).code, 4010);
   assert.equal((await asking.close()).code, 4010);
 });
+
+test("a refusal's words reach the client however long they are, as far as a close frame holds them", async (t) => {
+  for (const message of ["x".repeat(300), "ü".repeat(100), "x🦊".repeat(50), "🦊".repeat(100)]) {
+    const server = await startServer(t, {
+      authenticate: () => {
+        throw new Refusal("unauthorized", message);
+      },
+    });
+    const client = await connect(t, server, { hello: false });
+    assert.equal((await client.refusal({ type: "hello" })).message, message);
+    const { code, reason } = await client.close();
+    assert.equal(code, 4200);
+    assert.ok(reason.length > 50 && message.startsWith(reason), reason);
+  }
+});
