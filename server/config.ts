@@ -106,7 +106,7 @@ export const settings = z.strictObject({
     .describe("How often each open room is compared with the end of its log, in milliseconds; 0 is never."),
   resumeWindowMs: whole(0, WEEK_MS)
     .default(7_200_000)
-    .describe("How long a session can be resumed after its connection ended, in milliseconds."),
+    .describe("How long after its welcome a session can be resumed, in milliseconds."),
   maxFrameBytes: whole(256, 16_777_216).default(65_536).describe("The largest frame a client may send, in bytes."),
   maxRooms: whole(1, 10_000).default(100).describe("The most rooms a session may be in at once."),
   maxRequests: whole(1, 10_000)

@@ -234,11 +234,16 @@ class Node implements Server {
     listener.stop();
     sockets.stop();
     const comeBack = () => JSON.stringify({ retryMs: Math.floor(Math.random() * COME_BACK_MS) });
+    // What the log has everyone gets before the goodbye.
+    rooms.flush();
     sessions.closeAll(closeCodes.moving, comeBack);
+    const lookUntil = async (done: () => boolean) => {
+      while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, CLOSING_LOOK_MS));
+    };
+    // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
+    await lookUntil(() => sessions.pending === 0);
     await rooms.close();
-    while (sockets.open > 0 && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, CLOSING_LOOK_MS));
-    }
+    await lookUntil(() => sockets.open === 0);
     if (sockets.open > 0) {
       log.warn("cutting connections that did not end in time", { connections: sockets.open });
       listener.cut();

@@ -145,13 +145,18 @@ export class Rooms {
     this.#timers.push(timer);
   }
 
+  /** Sends what waits in every room. */
+  flush(): void {
+    for (const room of this.#rooms.values()) room.flush();
+  }
+
   /** Sends what waits, closes every room and then the broker. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.flush();
     const rooms = [...this.#rooms.values()];
     this.#rooms.clear();
     this.#lingering.clear();
-    for (const room of rooms) room.flush();
     await Promise.allSettled(rooms.map((room) => room.close()));
     await this.broker.close();
   }

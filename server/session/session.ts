@@ -39,6 +39,8 @@ export type SessionContext = {
 /** This node's sessions, as far as one of them needs to know. */
 export interface Registry {
   readonly context: SessionContext;
+  /** How many requests of all sessions wait for the application or the engine. */
+  pending: number;
   /** The session has its id now, and its end in time. */
   opened(session: Session): void;
   remove(session: Session): void;
@@ -163,10 +165,12 @@ export class Session {
       const running = run();
       if (running === undefined) return;
       this.#waiting++;
+      this.registry.pending++;
       running
         .catch((error: unknown) => this.fail(id, error))
         .finally(() => {
           this.#waiting--;
+          this.registry.pending--;
         });
     } catch (error) {
       this.fail(id, error);

@@ -18,6 +18,7 @@ export type SessionsOptions = {
 /** All of this node's sessions. One timer looks after them: nothing is kept running per session. */
 export class Sessions implements Registry {
   readonly context: SessionContext;
+  pending = 0;
   readonly #options: SessionsOptions;
   /** Those that were welcomed. */
   readonly #byId = new Map<string, Session>();

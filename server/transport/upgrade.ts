@@ -14,9 +14,12 @@ export type UpgradeRequest = {
 };
 
 export type OriginRules = {
-  /** Origins let in, as browsers write them; `*` lets every one in. None: pages of this server's own host. */
+  /** Origins let in beside pages of this server's own host, as browsers write them; `*` lets every one in. */
   readonly origins: readonly string[];
-  /** The server listens on loopback only: pages of this machine are let in, and nothing that names another host. */
+  /**
+   * The server listens on loopback only: nothing that names another host is let in, and where no origins are listed any
+   * page of this machine is.
+   */
   readonly loopback: boolean;
 };
 
@@ -63,8 +66,9 @@ function decideOrigin(origin: string, host: string, rules: OriginRules): boolean
   if (rules.loopback && !isLoopback(here.name)) return false;
   if (origin === "" || rules.origins.includes("*") || rules.origins.includes(origin.toLowerCase())) return true;
   const there = hostOf(origin);
-  if (rules.origins.length > 0 || there.host === "") return false;
-  return rules.loopback ? isLoopback(there.name) : there.host === here.host;
+  if (there.host === "") return false;
+  if (there.host === here.host) return true;
+  return rules.loopback && rules.origins.length === 0 && isLoopback(there.name);
 }
 
 const bad = (reason: string): Refused => ({ status: "400 Bad Request", reason });
@@ -80,6 +84,9 @@ export function decideUpgrade(request: UpgradeRequest, rules: OriginRules): Acce
   if (!originAllowed(request.origin, request.host, rules)) {
     return { status: "403 Forbidden", reason: "origin: expected one that this server lets in" };
   }
+  // What nearly every client offers, without taking it apart.
+  const only = CODECS.find((known) => known.subprotocol === request.protocols);
+  if (only !== undefined) return { codec: only, subprotocol: only.subprotocol };
   const offered = request.protocols
     .split(",")
     .map((name) => name.trim())
