@@ -1,0 +1,14 @@
+/** For tests: a client's transport in the hands of the test, and the suite that an engine of one's own is held to. */
+export * from "../client/testing.js";
+export { type NewEvent, RoomEvent } from "../protocol/event.js";
+export { Payload } from "../protocol/payload.js";
+export { type Conformance, conformance } from "./engine/conformance.js";
+export {
+  type Broker,
+  type Deliver,
+  EngineError,
+  type History,
+  type LogRules,
+  type Range,
+} from "./engine/engine.js";
+export { MemoryBroker, MemoryLog } from "./engine/memory.js";
