@@ -79,6 +79,36 @@ test("no request ends the process or disturbs the others", async (t) => {
     }
   });
 
+  await t.test("an upgrade in HTTP/1.0, or with Connection twice, is survived whatever the answer", async () => {
+    const usual = upgradeText({ headers: { Connection: undefined } });
+    const ancient = upgradeText().replace("HTTP/1.1", "HTTP/1.0");
+    const withLines = (...lines: string[]): string => usual.replace("\r\n\r\n", `\r\n${lines.join("\r\n")}\r\n\r\n`);
+    const texts = [
+      ancient,
+      ancient.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
+      withLines("Connection: Upgrade", "Connection: close"),
+      withLines("Connection: close", "Connection: Upgrade"),
+      withLines("Connection: Upgrade", "Content-Length: 5"),
+      withLines("Connection: Upgrade", "Transfer-Encoding: chunked"),
+      withLines("Connection: Upgrade", "Upgrade: h2c"),
+      withLines("Connection: Upgrade", "Host: evil.example"),
+    ];
+    for (const text of texts) {
+      for (const goesOn of [true, false]) {
+        const socket = await raw();
+        socket.write(text);
+        const status = await statusOr0(socket);
+        if (goesOn && status === 101) {
+          socket.sendFrame({ payload: '{"type":"hello","id":1}' });
+          socket.sendFrame({ payload: '{"type":"join","id":2,"room":"a"}' });
+          await socket.message();
+        }
+        socket.destroy();
+        await server.unharmed();
+      }
+    }
+  });
+
   await t.test("Connection: close many times over, each with a reader that goes away, is survived", async () => {
     for (let count = 0; count < 200; count++) {
       const socket = await raw();
