@@ -64,7 +64,7 @@ export class Refusal extends Error {
 export const HOOK_TIMEOUT_MS = 10_000;
 
 /** The longest user, in UTF-16 code units: it goes out with every event that it publishes. */
-const MAX_USER_LENGTH = 256;
+export const MAX_USER_LENGTH = 256;
 
 /**
  * What `authenticate` has answered, looked at as what it is: JavaScript lets it be anything, and nothing but an identity

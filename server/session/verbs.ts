@@ -228,6 +228,19 @@ function publish(session: Session, frame: Received<"publish">): Done {
   return asked.then(() => appended);
 }
 
+/** What the application answers with, once it is known to have a form on the wire, and not to be too much for one. */
+function given(name: string, value: unknown, maxBytes: number): Payload {
+  let payload: Payload;
+  try {
+    payload = Payload.ofValue(value);
+  } catch (error) {
+    // The client has asked nothing wrong.
+    throw new TypeError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (payload.size <= maxBytes) return payload;
+  throw new Refusal("too_large", `the application's answer: expected at most ${maxBytes} bytes, got ${payload.size}`);
+}
+
 /** Shows an event to the application. What it has seen is what is sent on: read once, by one reader. */
 function lookedAt(session: Session, frame: Received<"publish">, next: (data: Payload) => void): Done {
   const look = session.context.hooks.onPublish;
@@ -237,7 +250,8 @@ function lookedAt(session: Session, frame: Received<"publish">, next: (data: Pay
   const question = { user: session.user, info: session.info, session: session.id, room, event, data: seen };
   return whenAnswered(look(question), (answer) => {
     if (answer === false) throw forbidden("publish", room);
-    next(Payload.ofValue(answer === undefined ? seen : answer.data));
+    if (answer === undefined || answer === null) next(Payload.ofValue(seen));
+    else next(given("onPublish: data", answer.data, session.context.limits.maxFrameBytes));
   });
 }
 
@@ -293,7 +307,7 @@ function call(session: Session, frame: Received<"call">): Done {
   return authorized(session, "call", undefined, undefined, async () => {
     const { user, info, id } = session;
     const data = await inTime(answerer({ user, info, session: id, method: frame.method, data: frame.data.value }));
-    const payload = Payload.ofValue(data === undefined ? null : data);
+    const payload = given("onCall", data ?? null, session.context.limits.maxBackpressureBytes);
     // In JSON binary is a string of base64, in events and here.
     const value = session.link.codec.binary ? payload.value : JSON.parse(payload.json);
     session.send({ type: "result", id: frame.id, data: value });
