@@ -1,4 +1,4 @@
-import type { ClientCodec } from "../protocol/client-codec.js";
+import type { ClientCodec, Wire } from "../protocol/client-codec.js";
 import { afterClose } from "../protocol/codes.js";
 import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
 import { RoomcastError } from "./errors.js";
@@ -45,7 +45,7 @@ export type ClientSettings = {
   readonly random: () => number;
 };
 
-type Held = { readonly frame: ClientFrame & { readonly id: number }; readonly done: Done };
+type Held = { readonly id: number; readonly wire: Wire; readonly done: Done };
 
 /** How long a connection must have held for the next attempt to count as the first, in milliseconds. */
 const STABLE_MS = 5000;
@@ -92,7 +92,7 @@ export class Client {
     this.#settings = settings;
     this.#linkSettings = { ...settings, nextId: () => ++this.#lastId };
     this.#queue = new PublishQueue(settings);
-    this.#backoff = new Backoff({ minMs: settings.minDelayMs, maxMs: settings.maxDelayMs, random: settings.random });
+    this.#backoff = new Backoff(settings);
     const prefix = randomPrefix(settings.random);
     this.#port = {
       bufferSize: settings.bufferSize,
@@ -185,7 +185,7 @@ export class Client {
     for (const [held, timer] of [...this.#held]) {
       clearTimeout(timer);
       this.#held.delete(held);
-      link.ask(held.frame, held.done);
+      link.request(held.id, held.wire, held.done);
     }
   }
 
@@ -334,11 +334,12 @@ export class Client {
   #ask(frameOf: (id: number) => ClientFrame & { readonly id: number }): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const done: Done = (error, answer) => (answer === undefined ? reject(error) : resolve(answer));
-      const frame = frameOf(++this.#lastId);
+      const id = ++this.#lastId;
+      const wire = this.#settings.codec.encode(frameOf(id));
       if (this.#state.status === "closed") reject(CLOSED());
-      else if (this.#state.status === "connected" && this.#link !== undefined) this.#link.ask(frame, done);
+      else if (this.#state.status === "connected" && this.#link !== undefined) this.#link.request(id, wire, done);
       else {
-        const held = { frame, done };
+        const held = { id, wire, done };
         const late = () => {
           this.#held.delete(held);
           reject(new RoomcastError("timeout", "no connection in time", 1000));

@@ -46,7 +46,7 @@ type Request = {
 const FIRST_WINDOW = 8;
 /** How long the other side may take to show a sign of life once it is asked for one, in milliseconds. */
 const PROBE_MS = 5000;
-const lost = () => new RoomcastError("disconnected", "the connection was lost before the answer came");
+const lost = () => new RoomcastError("disconnected", "the connection was lost");
 
 export class Link {
   /** What the server said of this connection, once it has. */
@@ -102,14 +102,7 @@ export class Link {
   }
 
   ask(frame: ClientFrame & { readonly id: number }, done: Done): void {
-    let wire: Wire;
-    try {
-      wire = this.#settings.codec.encode(frame);
-    } catch (error) {
-      done(new RoomcastError("bad_request", `${error}`), undefined);
-      return;
-    }
-    this.request(frame.id, wire, done);
+    this.request(frame.id, this.#settings.codec.encode(frame), done);
   }
 
   /** Sends what nobody answers. */

@@ -44,15 +44,11 @@ export class PublishQueue {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#size;
-  }
-
   add(room: string, id: number, wire: Wire): Promise<Position | undefined> {
     const { queueSize } = this.#options;
     return new Promise((resolve, reject) => {
       if (this.#size >= queueSize) {
-        throw new RoomcastError("queue_full", `${queueSize} publishes wait for an answer: queueSize allows no more`);
+        throw new RoomcastError("queue_full", `queueSize (${queueSize}) publishes wait`);
       }
       const lane: Lane = this.#lanes.get(room) ?? { items: [], pause: undefined };
       this.#lanes.set(room, lane);

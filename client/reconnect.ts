@@ -2,9 +2,9 @@
 
 export type BackoffOptions = {
   /** The bound of the first delay, in milliseconds. */
-  readonly minMs: number;
+  readonly minDelayMs: number;
   /** The bound that the growing one stops at. */
-  readonly maxMs: number;
+  readonly maxDelayMs: number;
   /** From 0 up to 1, as `Math.random`. */
   readonly random: () => number;
 };
@@ -29,8 +29,8 @@ export class Backoff {
 
   /** Counts an attempt that failed, and gives the milliseconds to wait before the next. */
   next(): number {
-    const { minMs, maxMs, random } = this.#options;
-    return Math.round(random() * Math.min(maxMs, minMs * 2 ** (this.#attempt++ - 1)));
+    const { minDelayMs, maxDelayMs, random } = this.#options;
+    return Math.round(random() * Math.min(maxDelayMs, minDelayMs * 2 ** (this.#attempt++ - 1)));
   }
 
   reset(): void {

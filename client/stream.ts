@@ -20,7 +20,7 @@ export class EventStream<T extends object> implements AsyncIterableIterator<T, u
 
   push(event: T): void {
     if (this.#held.length < this.#size) this.#put(event);
-    else this.fail(new RoomcastError("overflow", `the loop is more than bufferSize (${this.#size}) events behind`));
+    else this.fail(new RoomcastError("overflow", `more than bufferSize (${this.#size}) events behind`));
   }
 
   /** The loop throws when it has come so far, and the stream is at its end. */

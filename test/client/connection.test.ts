@@ -82,7 +82,7 @@ test("a token function that fails is told, and asked again", async (t) => {
 
 test("delays are anywhere between 0 and a bound that doubles up to the greatest", () => {
   for (const random of [0, 0.25, 0.999]) {
-    const backoff = new Backoff({ minMs: 500, maxMs: 4000, random: () => random });
+    const backoff = new Backoff({ minDelayMs: 500, maxDelayMs: 4000, random: () => random });
     const delays = Array.from({ length: 6 }, () => backoff.next());
     assert.deepEqual(
       delays,
