@@ -31,7 +31,7 @@ export type ConnectOptions = {
   readonly codec?: ClientCodec;
   /** Where the platform has none, as Node 20: the class of the `ws` package. */
   readonly WebSocket?: WebSocketConstructor;
-  /** In place of WebSockets: for tests, see `roomcast/testing`. */
+  /** In place of WebSockets: for tests, see `roomcast/client/testing`. */
   readonly transport?: Transport;
   /** The bound of the first delay before another attempt, in milliseconds; 500 if left out. It doubles with each attempt. */
   readonly minDelayMs?: number;
