@@ -18,7 +18,7 @@ const checks = [
     () => ["ci", "--error-on-warnings", "--max-diagnostics=50", `--colors=${colors}`],
   ],
   ["unused code", bin("knip"), () => []],
-  ["size of the client", process.execPath, () => ["scripts/size.mjs"]],
+  ["size of the client", process.execPath, () => ["dist/bench/client-size.js"]],
   ["pack", "npm", () => ["pack", "--silent", "--ignore-scripts", "--pack-destination", packed]],
   ["package: publint", bin("publint"), () => [tarball(), "--strict"]],
   [

@@ -26,7 +26,7 @@ export type KindInputs = { readonly [kind: string]: KindInput };
 export const defaultRules: KindRules = {
   history: { size: 100, ageMs: 300_000 },
   keyWindowMs: 300_000,
-  batchMs: 10,
+  batchMs: 20,
   slow: "resume",
 };
 

@@ -282,7 +282,7 @@ test("a kind takes what it leaves out from *, and that from the defaults", () =>
     },
   });
   const rulesFor = resolveKinds(kinds);
-  const other = { history: { size: 7, ageMs: 300_000 }, keyWindowMs: 300_000, batchMs: 10, slow: "skip" };
+  const other = { history: { size: 7, ageMs: 300_000 }, keyWindowMs: 300_000, batchMs: 20, slow: "skip" };
   assert.deepEqual(rulesFor("anything"), other);
   assert.deepEqual(rulesFor("constructor"), other);
   assert.deepEqual(rulesFor("__proto__"), other);
