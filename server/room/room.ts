@@ -19,12 +19,12 @@ const MAX_TAIL_EVENTS = 1000;
 /** The pause before a log that could not be read is read again, in milliseconds: doubled up to the second, with jitter. */
 const RETRY_MS = [100, 2000] as const;
 
-/** How many of `events` make a page: at least one, then as many as stay within `PAGE_BYTES`. */
-export function pageLength(events: readonly RoomEvent[], from = 0): number {
+/** How many of `events` make a page: at least one, then as many as stay within `maxBytes`. */
+export function pageLength(events: readonly RoomEvent[], from = 0, maxBytes = PAGE_BYTES): number {
   let bytes = 0;
   for (let index = from; index < events.length; index++) {
     bytes += (events[index] as RoomEvent).size;
-    if (bytes > PAGE_BYTES && index > from) return index - from;
+    if (bytes > maxBytes && index > from) return index - from;
   }
   return events.length - from;
 }

@@ -18,6 +18,8 @@ export interface Joiner {
    * again: others may be waiting for the same joiner, and the first of them may fill it up again.
    */
   ready(): Promise<void> | undefined;
+  /** How many bytes of events a page may hold, and the answer itself. */
+  readonly pageBytes: number;
   /** Takes a full page that comes before the cut. */
   page(events: readonly RoomEvent[], previous: number): void;
   /**
@@ -68,7 +70,7 @@ async function catchUp(room: Room, broker: Broker, since: Position, joiner: Join
     }
     const rest = room.after({ epoch: since.epoch, offset: previous });
     const events = rest === undefined ? read : read.length === 0 ? rest : [...read, ...rest];
-    const count = pageLength(events);
+    const count = pageLength(events, 0, joiner.pageBytes);
     if (rest !== undefined && count === events.length) return cutAt(room, joiner, events, true);
     if (events.length > 0) {
       const page = events.slice(0, count);

@@ -5,7 +5,7 @@ import type { SessionLimits } from "../access/limits.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
 import { type Hooks, Refusal } from "../hooks/hooks.js";
-import type { Room } from "../room/room.js";
+import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Link } from "./link.js";
 import { SmallMap } from "./small-map.js";
@@ -213,6 +213,11 @@ export class Session {
       this.context.log.error("a request failed", { session: this.id, error: String(error) });
       this.error(id, "internal", "the server failed at this");
     }
+  }
+
+  /** How many bytes of events one answer may hold: so few that it fits, with what may wait before it. */
+  get pageBytes(): number {
+    return Math.min(PAGE_BYTES, this.context.limits.maxBackpressureBytes / 2);
   }
 
   /** Resolves when the client has read so much that another page may follow, or when it has gone. */

@@ -186,6 +186,10 @@ class Joining implements Joiner {
     return this.#session.rooms.get(this.#membership.room.name) !== this.#membership;
   }
 
+  get pageBytes(): number {
+    return this.#session.pageBytes;
+  }
+
   ready(): Promise<void> | undefined {
     return this.#session.hasRead();
   }
@@ -288,15 +292,15 @@ async function readHistory(session: Session, frame: Received<"history">): Promis
       `since: expected a position that the log still reaches back to; it is at ${JSON.stringify(read.position)}`,
     );
   }
-  const events = page(read.events, frame.since !== undefined);
+  const events = page(read.events, frame.since !== undefined, session.pageBytes);
   const more = read.more || events.length < read.events.length;
   session.sendEvents({ type: "history", id: frame.id, position: read.position, more }, events);
 }
 
 /** What of a read fits a frame: from the front when reading on, from the back when paging back. */
-function page(events: readonly RoomEvent[], forward: boolean): readonly RoomEvent[] {
-  if (forward) return events.slice(0, pageLength(events));
-  const length = pageLength([...events].reverse());
+function page(events: readonly RoomEvent[], forward: boolean, maxBytes: number): readonly RoomEvent[] {
+  if (forward) return events.slice(0, pageLength(events, 0, maxBytes));
+  const length = pageLength([...events].reverse(), 0, maxBytes);
   return length === events.length ? events : events.slice(events.length - length);
 }
 

@@ -74,7 +74,13 @@ function nodeOf(t: TestContext, { rules = {}, lingerMs = 60_000, checkMs = 0 }: 
 
 /** A joiner that only notes its cut. */
 function joinerWith(cuts: Cut[]) {
-  return { gone: false, ready: () => undefined, page: () => undefined, cut: (cut: Cut) => void cuts.push(cut) };
+  return {
+    gone: false,
+    pageBytes: 262_144,
+    ready: () => undefined,
+    page: () => undefined,
+    cut: (cut: Cut) => void cuts.push(cut),
+  };
 }
 
 test("a hundred who open a room at once share one subscription and one read of the log", async (t) => {

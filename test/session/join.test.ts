@@ -108,7 +108,7 @@ for (const codec of clientCodecs) {
 }
 
 test("a joiner that reads slowly gets its pages as it reads, while events go on, and misses nothing", async (t) => {
-  const server = await startServer(t, { kinds: history(5000), maxBackpressureBytes: 262_144, maxFrameBytes: 65_536 });
+  const server = await startServer(t, { kinds: history(5000), maxBackpressureBytes: 65_536 });
   const text = "x".repeat(10_000);
   const since = await publishAll(server, "big", 0, 0);
   await publishAll(server, "big", 1, 1500, (n) => ({ n, text }));
@@ -131,7 +131,7 @@ test("a joiner that reads slowly gets its pages as it reads, while events go on,
 });
 
 test("many rooms with much to catch up on are resumed at once, and the client is not cut off for it", async (t) => {
-  const server = await startServer(t, { kinds: history(500), maxBackpressureBytes: 524_288 });
+  const server = await startServer(t, { kinds: history(500), maxBackpressureBytes: 131_072 });
   const rooms = numbers(1, 24).map((n) => `big:${n}`);
   const text = "x".repeat(4000);
   const since = new Map<string, Position>();

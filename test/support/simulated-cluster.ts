@@ -142,6 +142,7 @@ export class Subscriber {
         get gone() {
           return gone();
         },
+        pageBytes: 262_144,
         // Every other time it has not read yet, so that time passes between any two pages, and before the cut.
         ready: () => {
           reading = !reading;
