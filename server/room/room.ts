@@ -178,7 +178,7 @@ export class Room {
         retryMs = RETRY_MS[0];
       } catch {
         this.#suspect = true;
-        await new Promise((resolve) => setTimeout(resolve, retryMs * (0.5 + Math.random())));
+        await new Promise((resolve) => setTimeout(resolve, retryMs * (0.5 + Math.random())).unref());
         retryMs = Math.min(retryMs * 2, RETRY_MS[1]);
       }
     }
