@@ -9,7 +9,7 @@ import { ConfigError, isLoopback, parseSettings, type Settings, type SettingsInp
 import { openEngine } from "./engine/open.js";
 import { type Hooks, MAX_USER_LENGTH, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
-import { platformProblem, thisPlatform } from "./platform.js";
+import { nativeProblem } from "./native.js";
 import { Rooms } from "./room/rooms.js";
 import { resolveKinds } from "./room/rules.js";
 import { Sessions } from "./session/sessions.js";
@@ -123,10 +123,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const settings = settingsOf(options);
   const log = options.log ?? createLog({ level: settings.logLevel });
   const loopback = isLoopback(settings.host);
-  const listener = await Listener.create().catch((error: unknown) => {
-    // Nearly always the platform; the native package says so in many lines.
-    throw new Error(platformProblem(thisPlatform()) ?? String(error), { cause: error });
-  });
+  const problem = nativeProblem();
+  if (problem !== undefined) throw new Error(problem);
+  const listener = await Listener.create();
   const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
   const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
   const rooms = new Rooms({
