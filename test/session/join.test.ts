@@ -58,6 +58,9 @@ for (const codec of clientCodecs) {
     const start = await publishAll(server, "hot", 0, 0);
     let published = 0;
     let publishing = true;
+    t.after(() => {
+      publishing = false;
+    });
     const publisher = (async () => {
       while (publishing) {
         const burst = 1 + random.below(5);
