@@ -6,23 +6,27 @@ import { root } from "./run.mjs";
 
 const from = join(root, "server/page");
 const to = join(root, "dist/server/page");
+const options = {
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  legalComments: "none",
+  logLevel: "warning",
+};
+
+/** The SDK as one module, for pages that import it from the node: served as /v1/client.js. */
+async function bundleClient() {
+  await build({ ...options, entryPoints: [join(root, "dist/client/index.js")], outfile: join(to, "client.js") });
+}
 
 /**
  * Bundles the start page into dist/server/page: index.html, and beside it under assets/ the script, the style and the
  * icon with a hash of their contents in the name, so that a browser may keep them for ever.
  */
 export async function bundlePages() {
-  const { outputFiles } = await build({
-    entryPoints: { page: join(from, "page.ts"), style: join(from, "style.css") },
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
-    target: "es2022",
-    legalComments: "none",
-    outdir: to,
-    logLevel: "warning",
-  });
+  const entryPoints = { page: join(from, "page.ts"), style: join(from, "style.css") };
+  const { outputFiles } = await build({ ...options, entryPoints, write: false, outdir: to });
   const assets = outputFiles.map((file) => ({ name: file.path.slice(to.length + 1), contents: file.contents }));
   assets.push({ name: "icon.svg", contents: await readFile(join(from, "icon.svg")) });
 
@@ -37,4 +41,5 @@ export async function bundlePages() {
     await writeFile(join(to, "assets", hashed), contents);
   }
   await writeFile(join(to, "index.html"), html);
+  await bundleClient();
 }

@@ -137,7 +137,10 @@ export const settings = z.strictObject({
   logLevel: oneOf(["debug", "info", "warn", "error", "silent"])
     .default("info")
     .describe("The least important lines that are logged: debug, info, warn or error; silent logs nothing."),
-  page: z.boolean("true or false").default(true).describe("Whether the start page is served at /."),
+  page: z
+    .boolean("true or false")
+    .default(true)
+    .describe("Whether the start page is served at /, and the SDK for pages without a bundler at /v1/client.js."),
 });
 
 /** The settings as they are given: all may be left out. */

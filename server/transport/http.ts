@@ -11,7 +11,7 @@ export type Reply = {
 export type HttpOptions = {
   /** Whether the node takes new clients: not while it starts, nor once it drains. Asked at each request. */
   readonly ready: () => boolean;
-  /** Whether the start page is served at `/`. */
+  /** Whether the start page is served at `/`, and the SDK for pages without a bundler at `/v1/client.js`. */
   readonly page: boolean;
 };
 
@@ -44,6 +44,14 @@ const pageHeaders = {
   "cross-origin-resource-policy": "same-origin",
 };
 
+/** For pages of any origin, since its name stays the same a browser asks again soon. */
+const clientHeaders = {
+  ...everywhere,
+  "cache-control": "public, max-age=300",
+  "access-control-allow-origin": "*",
+  "cross-origin-resource-policy": "cross-origin",
+};
+
 /** Assets carry a hash of their contents in their name, so what was fetched once never changes. */
 const assetHeaders = {
   ...everywhere,
@@ -73,6 +81,7 @@ const pageFolder = new URL("../page/", import.meta.url);
 function pageReplies(): Map<string, Reply> {
   const replies = new Map<string, Reply>();
   replies.set("/", file("index.html", pageHeaders));
+  replies.set("/v1/client.js", file("client.js", clientHeaders));
   for (const name of readdirSync(new URL("assets/", pageFolder))) {
     replies.set(`/assets/${name}`, file(`assets/${name}`, assetHeaders));
   }

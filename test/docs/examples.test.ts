@@ -71,6 +71,21 @@ async function showsLines({ page }: Watched, expected: readonly string[]): Promi
   assert.deepEqual(shown, expected);
 }
 
+test("the first chat: two pages that load the SDK from the node talk", { timeout: TEST_MS }, async (t) => {
+  const chat = new Example(t, "first-chat/server.js");
+  const [url, open] = await Promise.all([chat.url(), openBrowser(t)]);
+  const [ann, bob] = [await open(), await open()];
+  for (const { page } of [ann, bob]) await page.goto(url);
+  await ann.page.fill("input", "is anybody here?");
+  await ann.page.click("button");
+  for (const page of [ann, bob]) await showsLines(page, ["is anybody here?"]);
+  await bob.page.fill("input", "<b>I</b> am");
+  await bob.page.click("button");
+  for (const page of [ann, bob]) await showsLines(page, ["is anybody here?", "<b>I</b> am"]);
+  assert.deepEqual([...ann.faults, ...bob.faults], []);
+  assert.equal(await chat.stop(), 0);
+});
+
 test("the chat: two pages talk, who comes later finds the past above the present", { timeout: TEST_MS }, async (t) => {
   const chat = new Example(t, "chat/server.js");
   const [url, open] = await Promise.all([chat.url(), openBrowser(t)]);

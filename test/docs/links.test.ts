@@ -137,13 +137,16 @@ test("every decision has a line in the list, with the words of its heading", () 
 
 /** The code blocks of the README: those that show a file, and those that stand for themselves. */
 function readmeCode(): { readonly file: string | undefined; readonly code: string }[] {
-  const blocks = read("README.md").matchAll(/(?:<!-- (\S+) -->\n)?```ts\n([\s\S]*?)```/g);
+  const blocks = read("README.md").matchAll(/(?:<!-- (\S+) -->\n)?```(?:ts|html)\n([\s\S]*?)```/g);
   return [...blocks].map(([, file, code]) => ({ file, code: code as string }));
 }
 
 test("the README shows the chat as it is in the examples", () => {
   const shown = readmeCode().filter(({ file }) => file !== undefined);
-  assert.deepEqual(shown.map(({ file }) => file).sort(), ["examples/chat/page.ts", "examples/chat/server.ts"]);
+  assert.deepEqual(shown.map(({ file }) => file).sort(), [
+    "examples/first-chat/page.html",
+    "examples/first-chat/server.ts",
+  ]);
   for (const { file, code } of shown) assert.equal(code, read(file as string));
 });
 
