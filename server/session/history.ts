@@ -1,0 +1,46 @@
+/** What a room's log holds, a page at a time. */
+import type { RoomEvent } from "../../protocol/event.js";
+import { Refusal } from "../hooks/hooks.js";
+import { pageLength } from "../room/room.js";
+import { authorized, type Done, mayBeAsked, type Received } from "./request.js";
+import type { Session } from "./session.js";
+
+/** How many events a `history` answer holds where the request does not say, and at the most. */
+const HISTORY_LIMIT = { usual: 100, most: 1000 } as const;
+
+export function history(session: Session, frame: Received<"history">): Done {
+  mayBeAsked(frame.room);
+  if (frame.since !== undefined && frame.before !== undefined) {
+    throw new Refusal("bad_request", "before: expected either since or before, got both");
+  }
+  return authorized(session, "history", frame.room, undefined, () => readHistory(session, frame));
+}
+
+async function readHistory(session: Session, frame: Received<"history">): Promise<void> {
+  const { rooms } = session.context;
+  const rules = rooms.rulesFor(frame.room);
+  if (rules.history.size === 0) {
+    session.sendEvents({ type: "history", id: frame.id, more: false }, []);
+    return;
+  }
+  // Several answers at once are more than a connection should hold; each waits until the one before it is read.
+  for (let waiting = session.hasRead(); waiting !== undefined; waiting = session.hasRead()) await waiting;
+  const limit = Math.min(frame.limit ?? HISTORY_LIMIT.usual, HISTORY_LIMIT.most);
+  const read = await rooms.broker.history(frame.room, { since: frame.since, before: frame.before }, limit, rules);
+  if (read.events === undefined) {
+    throw new Refusal(
+      "bad_request",
+      `since: expected a position that the log still reaches back to; it is at ${JSON.stringify(read.position)}`,
+    );
+  }
+  const events = page(read.events, frame.since !== undefined, session.pageBytes);
+  const more = read.more || events.length < read.events.length;
+  session.sendEvents({ type: "history", id: frame.id, position: read.position, more }, events);
+}
+
+/** What of a read fits a frame: from the front when reading on, from the back when paging back. */
+function page(events: readonly RoomEvent[], forward: boolean, maxBytes: number): readonly RoomEvent[] {
+  if (forward) return events.slice(0, pageLength(events, 0, maxBytes));
+  const length = pageLength([...events].reverse(), 0, maxBytes);
+  return length === events.length ? events : events.slice(events.length - length);
+}

@@ -1,0 +1,46 @@
+/** An event's way from a session to the engine. */
+import { Payload } from "../../protocol/payload.js";
+import { whenAnswered } from "../hooks/hooks.js";
+import { authorized, type Done, forbidden, given, mayBeAsked, optional, type Received } from "./request.js";
+import type { Session } from "./session.js";
+
+/** One at a time where the application is asked, so that a session's events keep their order; at once where it is not. */
+export function publish(session: Session, frame: Received<"publish">): Done {
+  mayBeAsked(frame.room);
+  const { authorize, onPublish } = session.context.hooks;
+  if (authorize === undefined && onPublish === undefined) return append(session, frame, frame.data);
+  const before = session.publishing ?? Promise.resolve();
+  let appended: Done;
+  const asked = before.then(() =>
+    authorized(session, "publish", frame.room, undefined, () =>
+      lookedAt(session, frame, (data) => {
+        appended = append(session, frame, data);
+      }),
+    ),
+  );
+  const settled = asked.catch(() => undefined);
+  session.publishing = settled;
+  return asked.then(() => appended);
+}
+
+/** Shows an event to the application. What it has seen is what is sent on: read once, by one reader. */
+function lookedAt(session: Session, frame: Received<"publish">, next: (data: Payload) => void): Done {
+  const look = session.context.hooks.onPublish;
+  if (look === undefined) return next(frame.data);
+  const seen = frame.data.value;
+  const { room, event } = frame;
+  const question = { user: session.user, info: session.info, session: session.id, room, event, data: seen };
+  return whenAnswered(look(question), (answer) => {
+    if (answer === false) throw forbidden("publish", room);
+    if (answer === undefined || answer === null) next(Payload.ofValue(seen));
+    else next(given("onPublish: data", answer.data, session.context.limits.maxFrameBytes));
+  });
+}
+
+function append(session: Session, frame: Received<"publish">, data: Payload): Promise<void> {
+  const { rooms } = session.context;
+  const event = { event: frame.event, data, from: session.user, at: Date.now(), key: frame.key };
+  return rooms.broker.publish(frame.room, event, rooms.rulesFor(frame.room)).then((position) => {
+    if (frame.id !== undefined) session.send({ type: "published", id: frame.id, ...optional("position", position) });
+  });
+}
