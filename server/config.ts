@@ -120,7 +120,7 @@ export const settings = z.strictObject({
   maxBackpressureBytes: whole(4096, 268_435_456)
     .default(1_048_576)
     .describe(
-      "The most that may wait to be sent to one connection, in bytes; a client that reads too slowly for it falls under its rooms' rule slow. At least maxFrameBytes.",
+      "The most that may wait to be sent to one connection, in bytes; a client that reads too slowly for it falls under its rooms' rule slow. At least twice maxFrameBytes.",
     ),
   maxConnections: whole(1, 10_000_000)
     .default(100_000)
@@ -219,14 +219,16 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     wrong.push(wrongValue(["host"], expected, describe(host)));
   }
   // A pair that does not fit is put down to the one that was set.
-  const atMost = (low: SettingName, high: SettingName) => {
+  const atMost = (low: SettingName, high: SettingName, times = 1) => {
     const [small, large] = [values[low], values[high]];
-    if (typeof small !== "number" || typeof large !== "number" || small <= large) return;
-    if (low in given) wrong.push(wrongValue([low], `at most ${high} (${large})`, String(small)));
-    else wrong.push(wrongValue([high], `at least ${low} (${small})`, String(large)));
+    if (typeof small !== "number" || typeof large !== "number" || small * times <= large) return;
+    const most = `at most ${Math.floor(large / times)}, since ${high} is ${large}`;
+    const least = `at least ${small * times}, since ${low} is ${small}`;
+    wrong.push(low in given ? wrongValue([low], most, String(small)) : wrongValue([high], least, String(large)));
   };
   atMost("heartbeatMs", "idleTimeoutMs");
-  atMost("maxFrameBytes", "maxBackpressureBytes");
+  // One event of full size must not look like a backlog.
+  atMost("maxFrameBytes", "maxBackpressureBytes", 2);
   for (const [kind, rules] of Object.entries(kinds ?? {})) {
     if (rules.slow !== "resume" || resolveKinds(kinds ?? {})(kind).history.size > 0) continue;
     const expected = '"skip", since the kind keeps no history to resume from';

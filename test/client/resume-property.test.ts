@@ -8,7 +8,7 @@ import type { ServerFrame } from "../../protocol/frames.js";
 import { type Position, samePosition } from "../../protocol/positions.js";
 import { event } from "./support.js";
 
-const RUNS = Number(process.env["CLIENT_RUNS"] ?? 150);
+const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 150);
 
 type Step =
   | { readonly do: "publish"; readonly count: number }

@@ -182,7 +182,14 @@ test("every setting can be set right from every source", (t) => {
     ...{ host: "0.0.0.0", port: 0, secret: SECRET, origins: ["*", "capacitor://localhost"], heartbeatMs: 200 },
     ...{ kinds: { "*": { batchMs: 0 }, cursor: { history: { size: 0 }, slow: "skip" } }, helloTimeoutMs: 500 },
     ...{ idleTimeoutMs: 8000, lingerMs: 0, checkMs: 0, resumeWindowMs: 0, maxFrameBytes: 256, maxRooms: 1 },
-    ...{ maxRequests: 1, maxFramesPerTurn: 1, maxBackpressureBytes: 4096, maxConnections: 1, shutdownMs: 0 },
+    ...{
+      maxRequests: 1,
+      maxFramesPerTurn: 1,
+      maxFrameBytes: 2048,
+      maxBackpressureBytes: 4096,
+      maxConnections: 1,
+      shutdownMs: 0,
+    },
     ...{ memoryMaxBytes: 1_048_576, node: "n-1", logLevel: "silent", page: false },
   };
   const texts = settingInfos.map(({ name, flag, variable }) => {
@@ -267,10 +274,10 @@ test("a pair of settings that do not fit is put down to the one that was set", (
     "maxFrameBytes",
   );
   assertOneLine(
-    linesOf(() => parseSettings({ maxBackpressureBytes: 65_535 })),
+    linesOf(() => parseSettings({ maxBackpressureBytes: 131_071 })),
     "maxBackpressureBytes",
   );
-  assert.equal(parseSettings({ maxBackpressureBytes: 4096, maxFrameBytes: 4096 }).maxFrameBytes, 4096);
+  assert.equal(parseSettings({ maxBackpressureBytes: 4096, maxFrameBytes: 2048 }).maxFrameBytes, 2048);
 });
 
 test("a kind takes what it leaves out from *, and that from the defaults", () => {

@@ -67,6 +67,7 @@ for (const codec of clientCodecs) {
       null: null,
     };
     const server = await startServer(t, {
+      maxFrameBytes: 32_768,
       maxBackpressureBytes: 65_536,
       onCall: ({ method }) => answers[method],
       onPublish: ({ event }) => {

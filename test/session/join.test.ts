@@ -111,7 +111,7 @@ for (const codec of clientCodecs) {
 }
 
 test("a joiner that reads slowly gets its pages as it reads, while events go on, and misses nothing", async (t) => {
-  const server = await startServer(t, { kinds: history(5000), maxBackpressureBytes: 65_536 });
+  const server = await startServer(t, { kinds: history(5000), maxFrameBytes: 32_768, maxBackpressureBytes: 65_536 });
   const text = "x".repeat(10_000);
   const since = await publishAll(server, "big", 0, 0);
   await publishAll(server, "big", 1, 1500, (n) => ({ n, text }));
