@@ -77,7 +77,7 @@ export class Session {
   publishing: Promise<void> | undefined;
   #waiting = 0;
   /** What came behind a hello that still waits for the application. */
-  #early: ReceivedFrame[] | undefined;
+  #early: { readonly frames: ReceivedFrame[]; bytes: number } | undefined;
   #turn = 0;
   #framesThisTurn = 0;
   #drained: (() => void)[] | undefined;
@@ -108,7 +108,7 @@ export class Session {
     if (length > maxFrameBytes) {
       this.error(frame.id, "too_large", `frame: expected at most ${maxFrameBytes} bytes, got ${length}`);
     } else {
-      this.#take(frame);
+      this.#take(frame, length);
     }
   }
 
@@ -134,16 +134,20 @@ export class Session {
     }
   }
 
-  #take(frame: ReceivedFrame): void {
+  #take(frame: ReceivedFrame, length: number): void {
     if (this.state === "open") {
       this.#act(frame);
     } else if (frame.type === "hello" && this.state === "new") {
       this.state = "greeting";
       this.settle(frame.id, () => this.context.verbs.greet(this, frame));
     } else if (this.state === "greeting" && frame.type !== "hello") {
-      this.#early ??= [];
-      if (this.#early.length < this.context.limits.maxRequests) this.#early.push(frame);
-      else this.error(frame.id, "too_many", "frame: expected fewer requests before the hello is answered");
+      const { maxRequests, maxFrameBytes } = this.context.limits;
+      this.#early ??= { frames: [], bytes: 0 };
+      this.#early.bytes += length;
+      // Whoever it is has not said yet who it is: what is kept for it is no more than one frame may be.
+      const fits = this.#early.frames.length < maxRequests && this.#early.bytes <= maxFrameBytes;
+      if (fits) this.#early.frames.push(frame);
+      else this.error(frame.id, "too_many", "frame: expected fewer requests before the hello is answered", 100);
     } else {
       const expected = this.state === "new" ? "hello as the first frame" : "one hello";
       this.error(frame.id, "bad_request", `type: expected ${expected}, got ${frame.type}`);
@@ -183,7 +187,7 @@ export class Session {
     this.registry.opened(this);
     const early = this.#early;
     this.#early = undefined;
-    for (const frame of early ?? []) if (this.state === "open") this.#act(frame);
+    for (const frame of early?.frames ?? []) if (this.state === "open") this.#act(frame);
   }
 
   send(frame: PlainServerFrame): void {

@@ -253,6 +253,24 @@ test("who does not say hello in time is closed, also while the application does 
   assert.equal((await asking.close()).code, 4010);
 });
 
+test("while the hello waits for the application no more is kept than one frame may have", async (t) => {
+  let letIn = (): void => undefined;
+  const asked = new Promise<void>((resolve) => {
+    letIn = resolve;
+  });
+  const authenticate = () => asked.then(() => ({ user: "ann" }));
+  const server = await startServer(t, { maxFrameBytes: 4096, authenticate });
+  const client = await connect(t, server, { hello: false });
+  client.send({ type: "hello", id: 1 });
+  const data = "x".repeat(1800);
+  for (const id of [2, 3, 4]) client.send({ type: "publish", id, room: "r:1", event: "e", data });
+  const { code, id } = await client.next("error");
+  assert.deepEqual([code, id], ["too_many", 4]);
+  letIn();
+  assert.equal((await client.next("published")).id, 2);
+  assert.equal((await client.next("published")).id, 3);
+});
+
 test("a refusal's words reach the client however long they are, as far as a close frame holds them", async (t) => {
   for (const message of ["x".repeat(300), "ü".repeat(100), "x🦊".repeat(50), "🦊".repeat(100)]) {
     const server = await startServer(t, {
