@@ -7,6 +7,7 @@ import { z } from "zod";
 import { describe } from "../protocol/fields.js";
 import { nearest } from "./nearest.js";
 import { resolveKinds } from "./room/rules.js";
+import { isLoopback } from "./transport/upgrade.js";
 
 const whole = (min: number, max: number, expected = `a whole number from ${min} to ${max}`) => {
   return z.int(expected).min(min, expected).max(max, expected);
@@ -203,11 +204,6 @@ function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[]
 
 const hidden = (value: unknown): string =>
   typeof value === "string" ? `${value.length} characters` : "something else (not shown)";
-
-/** Whether only this machine can connect to what listens on `host`. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
-}
 
 /** What is wrong between settings, each right in itself. `values` lacks those that are not. */
 function crossChecks(values: Partial<Settings>, given: object, authenticates: boolean): Wrong[] {

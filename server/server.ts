@@ -5,7 +5,7 @@ import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import { TicketSeal } from "./access/ticket.js";
 import { TokenError, verifyToken } from "./access/token.js";
-import { ConfigError, isLoopback, parseSettings, type Settings, type SettingsInput } from "./config.js";
+import { ConfigError, parseSettings, type Settings, type SettingsInput } from "./config.js";
 import { openEngine } from "./engine/open.js";
 import { type Hooks, MAX_USER_LENGTH, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
@@ -16,6 +16,7 @@ import { Sessions } from "./session/sessions.js";
 import { verbs } from "./session/verbs.js";
 import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
+import { isLoopback } from "./transport/upgrade.js";
 import { WebSockets } from "./transport/websocket.js";
 
 export type {

@@ -1,5 +1,6 @@
-import { ConfigError, isLoopback, type Settings } from "../config.js";
+import { ConfigError, type Settings } from "../config.js";
 import { createLog, type Log } from "../log.js";
+import { isLoopback } from "../transport/upgrade.js";
 import { checkText } from "./check.js";
 import { serveHelp } from "./help.js";
 import { loadSettings, readFlags } from "./sources.js";

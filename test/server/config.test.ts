@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { settingInfos } from "../../server/cli/settings.js";
 import { type Loaded, loadSettings, readFlags } from "../../server/cli/sources.js";
-import { ConfigError, isLoopback, parseSettings, type SettingName, type SettingsInput } from "../../server/config.js";
+import { ConfigError, parseSettings, type SettingName, type SettingsInput } from "../../server/config.js";
 import { resolveKinds } from "../../server/room/rules.js";
+import { isLoopback } from "../../server/transport/upgrade.js";
 
 const SECRET = "a secret that is long enough, 32 or more";
 
