@@ -94,13 +94,13 @@ export class Room {
     await this.#broker.unsubscribe(this.name);
   }
 
+  #tailAt({ epoch, offset }: Position): Tail {
+    return new Tail(epoch, offset, Math.min(this.rules.history.size, MAX_TAIL_EVENTS));
+  }
+
   /** Starts the tail at the log's end, with what was read of its latest events. */
   #begin(read: History): void {
-    const tail = new Tail(
-      read.position.epoch,
-      read.position.offset,
-      Math.min(this.rules.history.size, MAX_TAIL_EVENTS),
-    );
+    const tail = this.#tailAt(read.position);
     const events = read.events ?? [];
     const first = events[0];
     // What stands before the first event read is not known, only that it is at least one less.
@@ -200,7 +200,7 @@ export class Room {
   /** Continuity is lost: goes on from the log's end, and tells everyone here. */
   #restart(position: Position): void {
     this.flush();
-    this.#tail = new Tail(position.epoch, position.offset, Math.min(this.rules.history.size, MAX_TAIL_EVENTS));
+    this.#tail = this.#tailAt(position);
     for (const codec of this.#readers.keys()) {
       const frame = codec.encode({ type: "reset", room: this.name, position, reason: "history_lost" });
       this.#fanout.publish(this.name, codec, frame);

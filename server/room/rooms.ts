@@ -50,7 +50,7 @@ export class Rooms {
   async hold(name: string): Promise<Room> {
     const open = this.find(name);
     if (open !== undefined) {
-      this.#take(open);
+      this.take(open);
       return open;
     }
     let opening = this.#opening.get(name);
@@ -58,8 +58,9 @@ export class Rooms {
       opening = this.#open(name).finally(() => this.#opening.delete(name));
       this.#opening.set(name, opening);
     }
+    // Everyone who waits takes it in the turn in which it is open: nothing closes it before.
     const room = await opening;
-    this.#take(room);
+    this.take(room);
     return room;
   }
 
@@ -70,10 +71,6 @@ export class Rooms {
 
   /** `hold` for a room that `find` has given. */
   take(room: Room): void {
-    this.#take(room);
-  }
-
-  #take(room: Room): void {
     room.holds++;
     this.#lingering.delete(room);
   }
@@ -89,8 +86,6 @@ export class Rooms {
       await room.close().catch(() => undefined);
       throw error;
     }
-    // Until someone takes it, and for good if nobody does.
-    this.#linger(room);
     return room;
   }
 
@@ -150,10 +145,9 @@ export class Rooms {
     for (const room of this.#rooms.values()) room.flush();
   }
 
-  /** Sends what waits, closes every room and then the broker. */
+  /** Closes every room, without sending what waits, and then the broker. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    this.flush();
     const rooms = [...this.#rooms.values()];
     this.#rooms.clear();
     this.#lingering.clear();

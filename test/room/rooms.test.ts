@@ -92,6 +92,16 @@ test("a hundred who open a room at once share one subscription and one read of t
   assert.equal(broker.reads, 1);
 });
 
+test("however many rooms are opened at once, none is closed before those who opened it are in", async (t) => {
+  const { rooms, broker } = nodeOf(t);
+  const held = await Promise.all(Array.from({ length: 10_100 }, (_, index) => rooms.hold(`r:${index}`)));
+  assert.equal(broker.unsubscribes, 0);
+  assert.equal(rooms.size, 10_100);
+  // Those who wait are another matter: of these only so many are kept.
+  for (const room of held) rooms.release(room);
+  assert.equal(rooms.size, 10_000);
+});
+
 test("a room that everyone left lingers, is found warm, and is closed in the end", async (t) => {
   const { rooms, broker } = nodeOf(t, { lingerMs: 40 });
   const room = await rooms.hold("r:1");
