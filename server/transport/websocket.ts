@@ -158,7 +158,7 @@ export class WebSockets {
 
   /** To everyone in the room who reads the codec, in one call; what rooms know as their fan-out. */
   publish(room: string, codec: ServerCodec, frame: Wire): void {
-    this.publishedBytes += frame.length;
+    this.publishedBytes += Buffer.byteLength(frame);
     this.#app.publish(topicOf(room, codec), frame, codec.binary);
     // So often that nobody's backlog gets from our limit to the native one, where a close frame no longer fits.
     if (this.publishedBytes < this.#lookAtBytes) return;
