@@ -80,6 +80,19 @@ function isString(value: unknown, max: number): value is string {
   return typeof value === "string" && value.length <= max && isWellFormed(value);
 }
 
+/** The longest user, in UTF-16 code units: it goes out with every event that it publishes. */
+export const MAX_USER_LENGTH = 256;
+
+/** Whether a value can name a user: 1 to `MAX_USER_LENGTH` characters, well-formed. */
+export function isUser(value: unknown): value is string {
+  return isString(value, MAX_USER_LENGTH) && value !== "";
+}
+
+/** Whether a value can be the key of a publish: 1 to `MAX_KEY_LENGTH` characters, well-formed. */
+export function isKey(value: unknown): value is string {
+  return isString(value, MAX_KEY_LENGTH) && value !== "";
+}
+
 /** What each kind of one number, string or flag asks for: the test, and the words for it. */
 const simple: { readonly [kind: string]: readonly [(value: unknown) => boolean, string] } = {
   id: [Number.isSafeInteger, "a whole number"],
@@ -88,7 +101,7 @@ const simple: { readonly [kind: string]: readonly [(value: unknown) => boolean, 
   bool: [(value) => typeof value === "boolean", "true or false"],
   room: [(value) => typeof value === "string" && isRoomName(value), "1 to 128 characters of A-Z a-z 0-9 _ - . : @ /"],
   event: [(value) => typeof value === "string" && isEventName(value), "1 to 64 characters of A-Z a-z 0-9 _ - . : @ /"],
-  key: [(value) => isString(value, MAX_KEY_LENGTH) && value !== "", `a string of 1 to ${MAX_KEY_LENGTH} characters`],
+  key: [isKey, `a string of 1 to ${MAX_KEY_LENGTH} characters`],
 };
 
 function readValue(kind: FieldKind, value: unknown, form: Form, path: string): unknown {

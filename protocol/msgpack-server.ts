@@ -3,7 +3,7 @@ import type { EventsHead, ReceivedFrame, ServerCodec } from "./codec.js";
 import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
 import { describe, layoutOf, readFields, withId } from "./fields.js";
-import { type ServerFrame, serverFrames } from "./frames.js";
+import { clientFrames, type ServerFrame, serverFrames } from "./frames.js";
 import { faultIn, MSGPACK_SUBPROTOCOL, pack, toArray } from "./msgpack.js";
 import { readValueAt } from "./msgpack-read.js";
 import { type Span, scanFrame } from "./msgpack-scan.js";
@@ -11,7 +11,8 @@ import { Payload } from "./payload.js";
 import { MAX_DATA_DEPTH } from "./plain.js";
 
 /** Where the data stands in the arrays of `publish` and `call`: the number first, then the fields. */
-const DATA_INDEX: { readonly [type: string]: number } = { publish: 4, call: 3 };
+const dataIndexOf = (type: "publish" | "call") => 1 + Object.keys(clientFrames[type].fields).indexOf("data");
+const DATA_INDEX: { readonly [type: string]: number } = { publish: dataIndexOf("publish"), call: dataIndexOf("call") };
 
 function decode(wire: string | Uint8Array): ReceivedFrame {
   if (typeof wire === "string") throw new ProtocolError("frame", "a binary message", "a text one", true);

@@ -1,5 +1,5 @@
 import { closeCodes, ProtocolError } from "../protocol/codes.js";
-import { describe, isWellFormed } from "../protocol/fields.js";
+import { describe, isKey, isUser, MAX_USER_LENGTH } from "../protocol/fields.js";
 import { isEventName, isRoomName, MAX_KEY_LENGTH } from "../protocol/names.js";
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
@@ -7,7 +7,7 @@ import { TicketSeal } from "./access/ticket.js";
 import { TokenError, verifyToken } from "./access/token.js";
 import { ConfigError, parseSettings, type Settings, type SettingsInput } from "./config.js";
 import { openEngine } from "./engine/open.js";
-import { type Hooks, MAX_USER_LENGTH, Refusal } from "./hooks/hooks.js";
+import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
 import { Rooms } from "./room/rooms.js";
@@ -218,16 +218,10 @@ class Node implements Server {
     if (!isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
     if (!isEventName(event)) throw new ProtocolError("event", "an event's name", describe(event));
     const { key, from } = options;
-    if (
-      key !== undefined &&
-      (typeof key !== "string" || key === "" || key.length > MAX_KEY_LENGTH || !isWellFormed(key))
-    ) {
+    if (key !== undefined && !isKey(key)) {
       throw new ProtocolError("key", `1 to ${MAX_KEY_LENGTH} characters`, describe(key));
     }
-    if (
-      from !== undefined &&
-      (typeof from !== "string" || from === "" || from.length > MAX_USER_LENGTH || !isWellFormed(from))
-    ) {
+    if (from !== undefined && !isUser(from)) {
       throw new ProtocolError("from", `1 to ${MAX_USER_LENGTH} characters`, describe(from));
     }
     const payload = Payload.ofValue(data);

@@ -5,8 +5,8 @@ const pool = Buffer.alloc(POOL_BYTES);
 let taken = POOL_BYTES;
 
 /**
- * Random bytes from the operating system, asked for many at a time: a question of its own for every session would cost
- * more than all else that its ticket takes. The bytes are the caller's own, and leave the pool as they are taken.
+ * Random bytes from the operating system, asked for many at a time, since each question is a system call of its own. The
+ * bytes are the caller's own, and leave the pool as they are taken.
  */
 export function randomBytesOf(count: number): Buffer {
   if (count > POOL_BYTES) throw new RangeError(`count: expected at most ${POOL_BYTES}, got ${count}`);

@@ -8,7 +8,7 @@ import {
   timingSafeEqual,
 } from "node:crypto";
 
-/** What a session may be resumed with, sealed into the secret that `welcome` gives the client. */
+/** What a session may be resumed with, signed into the secret that `welcome` gives the client. */
 export type Ticket = {
   readonly session: string;
   readonly user?: string | undefined;
@@ -22,7 +22,7 @@ export type Ticket = {
 
 /** A ticket's parts: what it says, in base64url, and the signature of that, of this length. */
 const SIGNATURE_LENGTH = 43;
-/** Longer than any ticket we seal: nothing longer is worth a look. */
+/** Nothing longer is worth a look. */
 const MAX_LENGTH = 8192;
 
 /** A short digest of a token, to compare tokens without keeping them. */

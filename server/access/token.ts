@@ -1,13 +1,11 @@
 /** Clients' tokens: JWTs that the application signs with the secret it shares with the server. */
 import { errors, type JWTPayload, jwtVerify } from "jose";
-import { isWellFormed } from "../../protocol/fields.js";
+import { isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
 
 /** How far the clocks of the application and the server may be apart, in seconds. */
 const TOLERANCE_S = 30;
 /** The longest token that is looked at, in UTF-16 code units. */
 const MAX_TOKEN_LENGTH = 16_384;
-/** The longest user, in UTF-16 code units: it goes out with every event that it publishes. */
-const MAX_USER_LENGTH = 256;
 
 /** What a valid token says. */
 export type TokenClaims = {
@@ -46,12 +44,13 @@ function tokenError(error: unknown): TokenError {
 
 function claimsOf(payload: JWTPayload): TokenClaims {
   const { sub, exp } = payload;
+  // What a token really holds there is its signer's doing.
   const user: unknown = sub;
-  const isUser = typeof user === "string" && user !== "" && user.length <= MAX_USER_LENGTH && isWellFormed(user);
-  if (user !== undefined && !isUser) throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
+  if (user !== undefined && !isUser(user))
+    throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
   const expiresAt = Math.min(Math.floor(((exp as number) + TOLERANCE_S) * 1000), Number.MAX_SAFE_INTEGER);
   const info = payload["info"];
-  return { ...(isUser ? { user } : {}), ...(info === undefined ? {} : { info }), expiresAt };
+  return { ...(user === undefined ? {} : { user }), ...(info === undefined ? {} : { info }), expiresAt };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The application's answers, asked in its own process. Every hook may be left out, and may be asynchronous. */
 import type { ErrorCode } from "../../protocol/codes.js";
-import { describe, isWellFormed } from "../../protocol/fields.js";
+import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
 
 /** Who a session is, as the application says. */
 export type Identity = {
@@ -63,9 +63,6 @@ export class Refusal extends Error {
 /** How long a hook may take, in milliseconds. */
 export const HOOK_TIMEOUT_MS = 10_000;
 
-/** The longest user, in UTF-16 code units: it goes out with every event that it publishes. */
-export const MAX_USER_LENGTH = 256;
-
 /**
  * What `authenticate` has answered, looked at as what it is: JavaScript lets it be anything, and nothing but an identity
  * may let a client in. `undefined`, null and false refuse; throws for what is neither, which is the application's fault.
@@ -76,14 +73,13 @@ export function identityOf(answer: unknown): Identity | undefined {
     throw new TypeError(`authenticate: expected an identity or undefined, got ${describe(answer)}`);
   }
   const { user, info, expiresAt } = answer as { readonly [field in keyof Identity]?: unknown };
-  const isUser = typeof user === "string" && user !== "" && user.length <= MAX_USER_LENGTH && isWellFormed(user);
-  if (user !== undefined && user !== null && !isUser) {
+  if (user !== undefined && user !== null && !isUser(user)) {
     throw new TypeError(`authenticate: user: expected 1 to ${MAX_USER_LENGTH} characters, got ${describe(user)}`);
   }
   if (expiresAt !== undefined && expiresAt !== null && !Number.isFinite(expiresAt)) {
     throw new TypeError(`authenticate: expiresAt: expected Unix milliseconds, got ${describe(expiresAt)}`);
   }
-  return { user: isUser ? user : undefined, info, expiresAt: (expiresAt as number | null | undefined) ?? undefined };
+  return { user: user ?? undefined, info, expiresAt: (expiresAt as number | null | undefined) ?? undefined };
 }
 
 /** Applications in plain JavaScript also hand over promises that are none of this realm's class. */

@@ -7,8 +7,8 @@ import { type Identity, identityOf, inTime, Refusal, whenAnswered } from "../hoo
 import { type Done, optional, type Received } from "./request.js";
 import type { Session } from "./session.js";
 
-const remainingMs = (expiresAt: number | undefined) =>
-  optional("expiresInMs", expiresAt === undefined ? undefined : Math.max(0, expiresAt - Date.now()));
+/** How long it is until then, in milliseconds. */
+const leftMs = (expiresAt: number) => Math.max(0, expiresAt - Date.now());
 
 export function greet(session: Session, frame: Received<"hello">): Done {
   const { tickets, hooks } = session.context;
@@ -73,7 +73,7 @@ function welcome(session: Session, frame: Received<"hello">, identity: Identity,
     limits: { maxFrameBytes, maxRooms, maxRequests },
   };
   if (user !== undefined) answer.user = user;
-  if (expiresAt !== undefined) answer.expiresInMs = Math.max(0, expiresAt - Date.now());
+  if (expiresAt !== undefined) answer.expiresInMs = leftMs(expiresAt);
   session.send(answer);
   session.link.beat();
   session.opened();
@@ -91,5 +91,9 @@ export async function renew(session: Session, frame: Received<"renew">): Promise
   session.expiresAt = identity.expiresAt;
   session.renewAsked = false;
   session.registry.opened(session);
-  session.send({ type: "renewed", id: frame.id, ...remainingMs(identity.expiresAt) });
+  session.send({
+    type: "renewed",
+    id: frame.id,
+    ...optional("expiresInMs", identity.expiresAt === undefined ? undefined : leftMs(identity.expiresAt)),
+  });
 }

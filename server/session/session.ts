@@ -224,10 +224,14 @@ export class Session {
     return Math.min(PAGE_BYTES, this.context.limits.maxBackpressureBytes / 2);
   }
 
+  /** Whether so little waits for the client that more may be given to it. */
+  get #keepsUp(): boolean {
+    return this.link.buffered() <= this.context.limits.maxBackpressureBytes / 4;
+  }
+
   /** Resolves when the client has read so much that another page may follow, or when it has gone. */
   hasRead(): Promise<void> | undefined {
-    if (this.state === "closed" || this.link.buffered() <= this.context.limits.maxBackpressureBytes / 4)
-      return undefined;
+    if (this.state === "closed" || this.#keepsUp) return undefined;
     return new Promise((resolve) => {
       this.#drained ??= [];
       this.#drained.push(resolve);
@@ -236,8 +240,7 @@ export class Session {
 
   /** The transport has sent some of what waited. */
   drained(): void {
-    if (this.state === "closed") return;
-    if (this.link.buffered() > this.context.limits.maxBackpressureBytes / 4) return;
+    if (this.state === "closed" || !this.#keepsUp) return;
     const waiting = this.#drained;
     this.#drained = undefined;
     for (const resolve of waiting ?? []) resolve();
