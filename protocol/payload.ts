@@ -14,9 +14,9 @@ function utf8Length(text: string): number {
   return length;
 }
 
-function hasBinary(value: unknown): boolean {
+function holdsBinary(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  return value instanceof Uint8Array || Object.values(value).some(hasBinary);
+  return value instanceof Uint8Array || Object.values(value).some(holdsBinary);
 }
 
 /**
@@ -30,14 +30,15 @@ export class Payload {
   #msgpack: Uint8Array | undefined;
   /** Only until the first form that holds all of it is made. */
   #value: unknown;
-  readonly #hasBinary: boolean;
+  /** Whether there is binary in it, so that JSON can only show it. */
+  readonly hasBinary: boolean;
   #size = 0;
 
   private constructor(json: string | undefined, bytes: Uint8Array | undefined, value: unknown, hasBinary: boolean) {
     this.#json = json;
     this.#msgpack = bytes;
     this.#value = value;
-    this.#hasBinary = hasBinary;
+    this.hasBinary = hasBinary;
   }
 
   /** Of JSON text that is known to parse, and to hold nothing that may not travel. */
@@ -56,7 +57,7 @@ export class Payload {
    */
   static ofValue(value: unknown): Payload {
     const copy = plain(value, "data");
-    return new Payload(undefined, undefined, copy, hasBinary(copy));
+    return new Payload(undefined, undefined, copy, holdsBinary(copy));
   }
 
   /**
@@ -68,11 +69,16 @@ export class Payload {
     return this.#msgpack === undefined ? JSON.parse(this.json) : unpack(this.#msgpack);
   }
 
+  /** The form that it has at no cost. */
+  get form(): "json" | "msgpack" {
+    return this.#msgpack === undefined ? "json" : "msgpack";
+  }
+
   /** JSON text. Binary stands as a string of base64. */
   get json(): string {
     if (this.#json === undefined) {
-      this.#json = JSON.stringify(this.value, this.#hasBinary ? binaryAsBase64 : undefined);
-      if (!this.#hasBinary) this.#value = undefined;
+      this.#json = JSON.stringify(this.value, this.hasBinary ? binaryAsBase64 : undefined);
+      if (!this.hasBinary) this.#value = undefined;
     }
     return this.#json;
   }

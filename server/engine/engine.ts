@@ -25,7 +25,10 @@ export type History = {
    * With `since` they are the first ones after it, else the last ones of the range.
    */
   readonly events: readonly RoomEvent[] | undefined;
-  /** Whether the limit left out more of the range. */
+  /**
+   * Whether the limit left out more of the range. Where `events` is `undefined`: whether `position` is not the log's end,
+   * but an earlier place from which it can be read on without a hole.
+   */
   readonly more: boolean;
 };
 
@@ -38,7 +41,27 @@ export type History = {
 export type Deliver = (room: string, epoch: string, events: readonly RoomEvent[], previous: number) => void;
 
 /**
- * The log of every room and the way from a publisher to all nodes. Every method may reject with an `EngineError`.
+ * Called by the engine when events of a room may not have reached this node: its connection was away, or the room's log
+ * is somewhere else now. The room is subscribed again by then; what is missing is in its log.
+ */
+export type Suspect = (room: string) => void;
+
+/** Makes a node's broker; it connects in the background and for ever. Several made of one are nodes of one cluster. */
+export type OpenBroker = (deliver: Deliver, suspect: Suspect) => Broker;
+
+/** Which engine holds a room. */
+export const engineNames = ["memory", "redis", "nats"] as const;
+export type EngineName = (typeof engineNames)[number];
+
+/**
+ * The start of names of rooms that are the server's own. They have no history; an engine of several shards publishes and
+ * subscribes them on all of its shards, so that they work while one of them does, and may deliver an event more than once.
+ */
+export const RESERVED = "$";
+
+/**
+ * The log of every room and the way from a publisher to all nodes. Every method may reject with an `EngineError`, and
+ * settles within a bounded time: a broker that is away is found out, and from then on calls are refused at once.
  */
 export interface Broker {
   /**
@@ -54,6 +77,8 @@ export interface Broker {
   unsubscribe(room: string): Promise<void>;
   /** The log's end, and at most `limit` events of the range. `limit` 0 asks for the end alone. */
   history(room: string, range: Range, limit: number, rules: LogRules): Promise<History>;
+  /** What of the engine cannot be reached now, a line each without any secret; empty when everything works. */
+  problems(): readonly string[];
   /** Ends connections and timers. What is still under way rejects. */
   close(): Promise<void>;
 }

@@ -42,6 +42,10 @@ export class MemoryBroker implements Broker {
     return this.#log.history(room, range, limit, rules);
   }
 
+  problems(): readonly string[] {
+    return [];
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,8 +1,10 @@
 /** What the rooms of a kind are asked to do: the settings of `kinds`, filled up. */
-import type { LogRules } from "../engine/engine.js";
+import type { EngineName, LogRules } from "../engine/engine.js";
 
 /** The rules of one kind of room; nothing is left open. */
 export type KindRules = LogRules & {
+  /** Which engine holds the rooms. */
+  readonly engine: EngineName;
   /** How long events of a busy room may be held so that they leave together, in milliseconds; 0 holds none. */
   readonly batchMs: number;
   /**
@@ -14,6 +16,7 @@ export type KindRules = LogRules & {
 
 /** The rules as they are given, in part: what is left out comes from the kind `*`, then from `defaultRules`. */
 export type KindInput = {
+  readonly engine?: EngineName | undefined;
   readonly history?: { readonly size?: number | undefined; readonly ageMs?: number | undefined } | undefined;
   readonly keyWindowMs?: number | undefined;
   readonly batchMs?: number | undefined;
@@ -24,6 +27,7 @@ export type KindInputs = { readonly [kind: string]: KindInput };
 
 /** What holds where neither the kind nor `*` says anything. */
 export const defaultRules: KindRules = {
+  engine: "memory",
   history: { size: 100, ageMs: 300_000 },
   keyWindowMs: 300_000,
   batchMs: 20,
@@ -33,6 +37,7 @@ export const defaultRules: KindRules = {
 function fill(given: KindInput, base: KindRules): KindRules {
   const size = given.history?.size ?? base.history.size;
   return {
+    engine: given.engine ?? base.engine,
     history: { size, ageMs: given.history?.ageMs ?? base.history.ageMs },
     keyWindowMs: given.keyWindowMs ?? base.keyWindowMs,
     batchMs: given.batchMs ?? base.batchMs,
@@ -43,10 +48,11 @@ function fill(given: KindInput, base: KindRules): KindRules {
 /**
  * The rules by kind: made once for the kinds that are named, and one set for all others. `slow` is `skip` in every kind
  * without history; and a kind that keeps history again, where `*` keeps none, resumes unless one of the two says `skip`.
+ * `engine` is where the rooms are of which neither the kind nor `*` says it.
  */
-export function resolveKinds(kinds: KindInputs): (kind: string) => KindRules {
+export function resolveKinds(kinds: KindInputs, engine = defaultRules.engine): (kind: string) => KindRules {
   const star = kinds["*"] ?? {};
-  const others = fill(star, defaultRules);
+  const others = fill(star, { ...defaultRules, engine });
   const base = { ...others, slow: star.slow ?? defaultRules.slow };
   const named = new Map(Object.entries(kinds).map(([kind, given]) => [kind, fill(given, base)] as const));
   return (kind) => named.get(kind) ?? others;
