@@ -5,8 +5,11 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { describe } from "../protocol/fields.js";
+import { type EngineName, engineNames } from "./engine/engine.js";
+import { parseNatsServer, parseNatsStream } from "./engine/nats/address.js";
+import { parseRedisShard } from "./engine/redis/address.js";
 import { nearest } from "./nearest.js";
-import { resolveKinds } from "./room/rules.js";
+import { type KindRules, resolveKinds } from "./room/rules.js";
 import { isLoopback } from "./transport/upgrade.js";
 
 const whole = (min: number, max: number, expected = `a whole number from ${min} to ${max}`) => {
@@ -17,6 +20,17 @@ const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words)
   z.enum(words, `one of ${words.join(", ")}`);
 
 const text = (pattern: RegExp, expected: string) => z.string(expected).regex(pattern, expected);
+
+/** A string that `parse` takes; what it throws says what was expected. */
+const parsedBy = (parse: (text: string) => unknown) =>
+  z.string("a string").superRefine((given, context) => {
+    try {
+      parse(given);
+    } catch (error) {
+      const expected = error instanceof Error ? error.message.replace(/^expected /, "") : "something else";
+      context.addIssue({ code: "custom", message: expected, params: { secret: true } });
+    }
+  });
 
 const WEEK_MS = 604_800_000;
 const HOUR_MS = 3_600_000;
@@ -51,11 +65,14 @@ const kindRules = z.strictObject(
       .describe(
         "How long the events of a busy room are held so that they leave together, in milliseconds; 0 holds none.",
       ),
+    engine: oneOf(engineNames)
+      .optional()
+      .describe("Which engine holds the rooms; by default redis where it is configured, else nats, else memory."),
     slow: oneOf(["resume", "skip"])
       .optional()
       .describe("A reader that cannot keep up is cut off and resumes by its position, or skips events and is told so."),
   },
-  "an object with history, keyWindowMs, batchMs and slow",
+  "an object with history, keyWindowMs, batchMs, engine and slow",
 );
 
 export const settings = z.strictObject({
@@ -129,6 +146,49 @@ export const settings = z.strictObject({
   memoryMaxBytes: whole(1_048_576, 1_099_511_627_776)
     .default(268_435_456)
     .describe("The most that the events in the memory engine may weigh, in bytes; the oldest go first."),
+  redis: z
+    .array(parsedBy(parseRedisShard), "a list of addresses")
+    .default([])
+    .describe(
+      "The Redis servers that hold rooms, a shard each: redis://host:6379, rediss:// for TLS, redis+sentinel://host:port+host:port/primary-name, redis+cluster://host:port+host:port. A query sets the shard's name, its weight, and the weight before a change: ?name=a&weight=2&was=1. A password is better kept in redisPassword.",
+    ),
+  redisUsername: z.string("a string").optional().describe("The user of all Redis servers whose address names none."),
+  redisPassword: z.string("a string").optional().describe("The password of all Redis servers whose address has none."),
+  nats: z
+    .array(parsedBy(parseNatsServer), "a list of addresses")
+    .default([])
+    .describe("The servers of one NATS with JetStream: nats://host:4222, or tls://."),
+  natsStreams: z
+    .array(parsedBy(parseNatsStream), "a list of streams")
+    .min(1, "a list of at least one stream")
+    .default(["roomcast"])
+    .describe(
+      "The JetStream streams that hold rooms, a shard each; with its weight: name?weight=2. Made at the start.",
+    ),
+  natsReplicas: whole(1, 5).default(1).describe("On how many servers of NATS each stream is kept: 1, 3 or 5."),
+  natsStorage: oneOf(["file", "memory"])
+    .default("file")
+    .describe("Where the streams of NATS are kept: file or memory."),
+  natsRetentionMs: whole(60_000, 31_536_000_000)
+    .default(86_400_000)
+    .describe(
+      "How long the streams of NATS keep an event, in milliseconds; longer than any history, since positions of silent rooms hold so long.",
+    ),
+  natsCredentials: z.string("a file's path").optional().describe("The file with the credentials for NATS (.creds)."),
+  namespace: text(/^[A-Za-z0-9_-]{1,32}$/, "1 to 32 characters of A-Z a-z 0-9 _ -")
+    .default("roomcast")
+    .describe(
+      "What the names of all keys and streams begin with, 1 to 32 characters of A-Z a-z 0-9 _ -; nodes of one namespace are one server.",
+    ),
+  engineTimeoutMs: whole(50, 60_000)
+    .default(1500)
+    .describe("How long Redis or NATS may take to answer before a request is given up, in milliseconds."),
+  probeMs: whole(100, 60_000)
+    .default(2000)
+    .describe("How often the connections to Redis and NATS are probed, in milliseconds."),
+  leaseMs: whole(1000, 600_000)
+    .default(15_000)
+    .describe("A node that gave no sign of life for so long is taken to be gone, in milliseconds."),
   shutdownMs: whole(0, HOUR_MS)
     .default(10_000)
     .describe("How long closing may take, in milliseconds; what is still open then is cut."),
@@ -199,8 +259,11 @@ function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[]
   }
   if (issue.code === "invalid_key") return [wrongValue(path, KIND, describe(issue.path.at(-1)))];
   const got = issue.path.reduce<unknown>((at, step) => (at as { [key: PropertyKey]: unknown })[step], value);
-  return [wrongValue(path, issue.message, name === "secret" ? hidden(got) : describe(got))];
+  return [wrongValue(path, issue.message, SECRET.has(name) ? hidden(got) : describe(got))];
 }
+
+/** Settings whose values are not repeated: addresses may hold a password. */
+const SECRET: ReadonlySet<string> = new Set<SettingName>(["secret", "redis", "redisPassword", "nats"]);
 
 const hidden = (value: unknown): string =>
   typeof value === "string" ? `${value.length} characters` : "something else (not shown)";
@@ -225,12 +288,39 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
   atMost("heartbeatMs", "idleTimeoutMs");
   // One event of full size must not look like a backlog.
   atMost("maxFrameBytes", "maxBackpressureBytes", 2);
+  const configured = enginesIn(values);
+  for (const [kind, { engine }] of Object.entries(kinds ?? {})) {
+    if (engine === undefined || configured.includes(engine)) continue;
+    const expected = `${configured.join(" or ")}, since ${engine} has no address (ROOMCAST_${engine.toUpperCase()})`;
+    wrong.push(wrongValue(["kinds", kind, "engine"], expected, describe(engine)));
+  }
+  const shards = (values.redis ?? []).map((shard) => parseRedisShard(shard));
+  const twice = shards.find(({ name }, index) => shards.findIndex((other) => other.name === name) < index);
+  if (twice) wrong.push(wrongValue(["redis"], "shards of different names", `"${twice.name}" twice`));
+  if (shards.length > 0 && !shards.some(({ weight }) => weight > 0)) {
+    wrong.push(wrongValue(["redis"], "a shard with a weight above 0", "none"));
+  }
+  const streams = (values.natsStreams ?? []).map((stream) => parseNatsStream(stream));
+  if (new Set(streams.map(({ name }) => name)).size < streams.length) {
+    wrong.push(wrongValue(["natsStreams"], "streams of different names", "one twice"));
+  }
   for (const [kind, rules] of Object.entries(kinds ?? {})) {
     if (rules.slow !== "resume" || resolveKinds(kinds ?? {})(kind).history.size > 0) continue;
     const expected = '"skip", since the kind keeps no history to resume from';
     wrong.push(wrongValue(["kinds", kind, "slow"], expected, '"resume"'));
   }
   return wrong;
+}
+
+/** The engines that are configured; rooms of which nothing else is said are in the first. */
+export function enginesIn(values: Partial<Pick<Settings, "redis" | "nats">>): readonly EngineName[] {
+  const services = (["redis", "nats"] as const).filter((name) => (values[name] ?? []).length > 0);
+  return [...services, "memory"];
+}
+
+/** The rules of rooms by their kind, each with the engine that holds it. */
+export function rulesOf(values: Pick<Settings, "redis" | "nats" | "kinds">): (kind: string) => KindRules {
+  return resolveKinds(values.kinds, enginesIn(values)[0]);
 }
 
 /** Throws `ConfigError`, with a line for every setting that is wrong. */

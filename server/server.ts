@@ -1,17 +1,17 @@
 import { closeCodes, ProtocolError } from "../protocol/codes.js";
 import { describe, isKey, isUser, MAX_USER_LENGTH } from "../protocol/fields.js";
-import { isEventName, isRoomName, MAX_KEY_LENGTH } from "../protocol/names.js";
+import { isEventName, isRoomName, kindOf, MAX_KEY_LENGTH } from "../protocol/names.js";
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import { TicketSeal } from "./access/ticket.js";
 import { TokenError, verifyToken } from "./access/token.js";
-import { ConfigError, parseSettings, type Settings, type SettingsInput } from "./config.js";
-import { openEngine } from "./engine/open.js";
+import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
+import type { Broker } from "./engine/engine.js";
+import { type EngineDemands, openEngine } from "./engine/open.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
 import { Rooms } from "./room/rooms.js";
-import { resolveKinds } from "./room/rules.js";
 import { Sessions } from "./session/sessions.js";
 import { verbs } from "./session/verbs.js";
 import { httpRoutes } from "./transport/http.js";
@@ -47,8 +47,10 @@ export type PublishOptions = {
 
 /** The clients are told to come back within this time, each at a moment of its own, in milliseconds. */
 const COME_BACK_MS = 2000;
-/** How often `close` looks whether the last connection has gone, in milliseconds. */
-const CLOSING_LOOK_MS = 10;
+/** How long a start waits for engines that cannot be reached yet, in milliseconds. */
+const REACHED_MS = 5000;
+/** How often it is looked whether the engines are there, or the last connection has gone, in milliseconds. */
+const LOOK_MS = 10;
 
 /** A running node. */
 export interface Server {
@@ -61,6 +63,8 @@ export interface Server {
   readonly connections: number;
   /** How many rooms are open: with someone here, or lingering. */
   readonly openRooms: number;
+  /** What of the engines cannot be reached now, a line each; empty when everything works. */
+  problems(): readonly string[];
   /**
    * Publishes an event, as the application. Resolves once it is in the log, with its position; with `undefined` in a
    * room without history. Rejects with `ProtocolError` for names or data that cannot travel, and with `EngineError`.
@@ -117,7 +121,8 @@ function settingsOf(options: ServerOptions): Settings {
 }
 
 /**
- * Starts a node: a server with the memory engine, in this process. It listens once the promise is resolved.
+ * Starts a node in this process: on Redis or NATS, where they are configured, else on the memory engine alone. It listens
+ * once the promise is resolved; engines that cannot be reached by then are connected to later.
  * Rejects with `ConfigError` for settings that are wrong, and with `ListenError` where the port cannot be had.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
@@ -129,10 +134,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const listener = await Listener.create();
   const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
   const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
+  const rulesFor = rulesOf(settings);
   const rooms = new Rooms({
-    openBroker: openEngine(settings),
+    openBroker: await openEngine(settings, demandsOf(settings), log),
     fanout: sockets,
-    rulesFor: resolveKinds(settings.kinds),
+    rulesFor,
     lingerMs: settings.lingerMs,
     checkMs: settings.checkMs,
   });
@@ -151,12 +157,40 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     helloTimeoutMs: settings.helloTimeoutMs,
     publishedBytes: () => sockets.publishedBytes,
   });
-  let ready = false;
-  listener.serve(httpRoutes({ ready: () => ready, page: settings.page }), failed);
-  const server = new Node({ settings, log, listener, sockets, rooms, sessions, onClosing: () => (ready = false) });
+  let state: "starting" | "ready" | "closing" = "starting";
+  const problems = (): string[] => [...(state === "ready" ? [] : [state]), ...rooms.broker.problems()];
+  listener.serve(httpRoutes({ problems, engines: enginesIn(settings), page: settings.page }), failed);
+  const onClosing = () => {
+    state = "closing";
+  };
+  const server = new Node({ settings, log, listener, sockets, rooms, sessions, onClosing });
+  await reached(rooms.broker, log);
   await server.listen();
-  ready = true;
+  state = "ready";
   return server;
+}
+
+/** What all kinds of rooms together ask of the engines. Kinds that are not named have the rules of `*`. */
+function demandsOf(settings: Settings): EngineDemands {
+  const rulesFor = rulesOf(settings);
+  const onNats = [...Object.keys(settings.kinds), "*"].map(rulesFor).filter(({ engine }) => engine === "nats");
+  return {
+    engineOf: (room) => rulesFor(kindOf(room)).engine,
+    maxHistory: Math.max(0, ...onNats.map(({ history }) => history.size)),
+    maxKeyWindowMs: Math.max(1000, ...onNats.map(({ keyWindowMs }) => keyWindowMs)),
+  };
+}
+
+/**
+ * Waits a moment for the engines. One that is away does not keep the node from starting: it connects for ever, and says
+ * at `/ready` that it has not yet.
+ */
+async function reached(broker: Broker, log: Log): Promise<void> {
+  const until = performance.now() + REACHED_MS;
+  while (broker.problems().length > 0 && performance.now() < until) {
+    await new Promise((next) => setTimeout(next, LOOK_MS));
+  }
+  for (const problem of broker.problems()) log.warn(`starting without an engine: ${problem}`);
 }
 
 type Parts = {
@@ -208,6 +242,10 @@ class Node implements Server {
     return this.#parts.rooms.size;
   }
 
+  problems(): readonly string[] {
+    return this.#parts.rooms.broker.problems();
+  }
+
   async publish(
     room: string,
     event: string,
@@ -251,7 +289,7 @@ class Node implements Server {
     rooms.flush();
     sessions.closeAll(closeCodes.moving, comeBack);
     const lookUntil = async (done: () => boolean) => {
-      while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, CLOSING_LOOK_MS));
+      while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));
     };
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
     await lookUntil(() => sessions.pending === 0);

@@ -1,18 +1,21 @@
 /** What `roomcast serve --check` prints. */
+import { rulesOf, type Settings } from "../config.js";
 import type { KindInputs } from "../room/rules.js";
-import { resolveKinds } from "../room/rules.js";
 import { settingInfos } from "./settings.js";
 import type { Loaded } from "./sources.js";
 
 /** A setting's value as it may be shown: kinds with all their rules, a secret not at all. */
-function shownValue(name: string, value: unknown, from: string): unknown {
-  if (name === "secret") return value === undefined ? null : "(set)";
+function shownValue(name: string, value: unknown, from: string, settings: Settings): unknown {
+  if (name === "secret" || name === "redisPassword") return value === undefined ? null : "(set)";
+  if (name === "redis" || name === "nats") return (value as string[]).map(withoutPassword);
   if (name === "node" && from === "default") return "(made up at each start)";
   if (name !== "kinds") return value;
   const kinds = value as KindInputs;
-  const rulesFor = resolveKinds(kinds);
+  const rulesFor = rulesOf(settings);
   return Object.fromEntries([...new Set([...Object.keys(kinds), "*"])].map((kind) => [kind, rulesFor(kind)]));
 }
+
+const withoutPassword = (address: string): string => address.replace(/\/\/[^/@]*@/, "//***@");
 
 const textOf = (value: unknown): string => {
   if (value === null || (Array.isArray(value) && value.length === 0)) return "(none)";
@@ -23,7 +26,7 @@ const textOf = (value: unknown): string => {
 export function checkText({ settings, from }: Loaded, asJson: boolean): string {
   const rows = settingInfos.map(({ name }) => ({
     name,
-    value: shownValue(name, settings[name], from(name)),
+    value: shownValue(name, settings[name], from(name), settings),
     from: from(name),
   }));
   if (asJson) {

@@ -1,4 +1,4 @@
-import { ConfigError, type Settings } from "../config.js";
+import { ConfigError, enginesIn, type Settings } from "../config.js";
 import { createLog, type Log } from "../log.js";
 import { isLoopback } from "../transport/upgrade.js";
 import { checkText } from "./check.js";
@@ -63,9 +63,12 @@ function announce({ url, port }: Running, settings: Settings, log: Log): void {
       : "anyone may connect";
     log.warn(`NO SECRET CONFIGURED: ${reach}`);
   }
-  log.info("memory engine: what is published is kept in this process and ends with it", {
-    memoryMaxBytes: settings.memoryMaxBytes,
-  });
+  const [engine] = enginesIn(settings);
+  if (engine === "memory") {
+    log.info("memory engine: what is published is kept in this process and ends with it", {
+      memoryMaxBytes: settings.memoryMaxBytes,
+    });
+  }
   if (settings.page) log.info(`start page at ${url}/`);
 }
 

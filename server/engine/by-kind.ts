@@ -4,25 +4,28 @@ import { type Broker, type EngineName, type History, type LogRules, type Range, 
 
 /**
  * Several engines as one: a room's kind says which of them holds it. None of them waits for another, so that one that
- * fails takes only its own rooms with it. The server's own rooms are on all of them.
+ * fails takes only its own rooms with it. The server's own rooms are on all that reach other nodes.
  */
 export class ByKind implements Broker {
   readonly #brokers: ReadonlyMap<EngineName, Broker>;
   readonly #engineOf: (room: string) => EngineName;
+  /** Those that lead to other nodes. */
+  readonly #shared: readonly Broker[];
 
   constructor(brokers: ReadonlyMap<EngineName, Broker>, engineOf: (room: string) => EngineName) {
     this.#brokers = brokers;
     this.#engineOf = engineOf;
+    this.#shared = [...brokers].filter(([name]) => name !== "memory").map(([, broker]) => broker);
   }
 
   #of(room: string): Broker {
     return this.#brokers.get(this.#engineOf(room)) as Broker;
   }
 
-  /** Does it on one engine; in a room of the server's own on all, and it is done when it is done on one. */
-  async #on<T>(room: string, act: (broker: Broker) => Promise<T>): Promise<T> {
+  /** Does it on one engine; in a room of the server's own on several, and it is done when it is done on one. */
+  #on<T>(room: string, act: (broker: Broker) => Promise<T>): Promise<T> {
     if (!room.startsWith(RESERVED)) return act(this.#of(room));
-    return firstOf([...this.#brokers.values()].map(act));
+    return firstOf(this.#shared.map(act));
   }
 
   publish(room: string, event: NewEvent, rules: LogRules): Promise<Position | undefined> {

@@ -77,7 +77,10 @@ export interface Broker {
   unsubscribe(room: string): Promise<void>;
   /** The log's end, and at most `limit` events of the range. `limit` 0 asks for the end alone. */
   history(room: string, range: Range, limit: number, rules: LogRules): Promise<History>;
-  /** What of the engine cannot be reached now, a line each without any secret; empty when everything works. */
+  /**
+   * What of the engine cannot be reached now, a line each without any secret, beginning with the engine's name; empty
+   * when everything works.
+   */
   problems(): readonly string[];
   /** Ends connections and timers. What is still under way rejects. */
   close(): Promise<void>;

@@ -42,15 +42,15 @@ export function encodeRecord({ event, data, from, at, key }: NewEvent): Buffer {
   bytes[0] = form | (from === undefined ? 0 : FROM) | (key === undefined ? 0 : KEY);
   bytes.writeDoubleBE(at, 1);
   bytes[FIXED] = event.length;
-  bytes.latin1Write(event, FIXED + 1);
-  let at2 = FIXED + 1 + event.length;
+  bytes.write(event, FIXED + 1, "latin1");
+  let end = FIXED + 1 + event.length;
   for (const [text, size] of [[from, fromLength] as const, [key, keyLength] as const]) {
     if (text === undefined) continue;
-    at2 = bytes.writeUInt16BE(size, at2);
-    at2 += bytes.utf8Write(text, at2);
+    end = bytes.writeUInt16BE(size, end);
+    end += bytes.write(text, end);
   }
-  if (typeof body === "string") bytes.utf8Write(body, at2);
-  else bytes.set(body, at2);
+  if (typeof body === "string") bytes.write(body, end);
+  else bytes.set(body, end);
   return bytes;
 }
 
@@ -62,11 +62,11 @@ export function decodeRecord(offset: number, bytes: Buffer): RoomEvent {
   const flags = bytes[0] ?? 0;
   const at = bytes.readDoubleBE(1);
   const eventEnd = FIXED + 1 + bytes.readUInt8(FIXED);
-  const event = bytes.latin1Slice(FIXED + 1, eventEnd);
+  const event = bytes.toString("latin1", FIXED + 1, eventEnd);
   let start = eventEnd;
   const text = (): string => {
     const end = start + 2 + bytes.readUInt16BE(start);
-    const read = bytes.utf8Slice(start + 2, end);
+    const read = bytes.toString("utf8", start + 2, end);
     start = end;
     return read;
   };
@@ -76,7 +76,7 @@ export function decodeRecord(offset: number, bytes: Buffer): RoomEvent {
   const form = flags & FORM_BITS;
   const data =
     form === FORM.json
-      ? Payload.ofJson(bytes.utf8Slice(start, bytes.length))
+      ? Payload.ofJson(bytes.toString("utf8", start))
       : Payload.ofMsgpack(new Uint8Array(bytes.subarray(start)), form === FORM.msgpackWithBinary);
   return new RoomEvent(offset, { event, data, from, at, key });
 }

@@ -17,7 +17,7 @@ export const PAGE_EVENTS = 500;
 /** The most events a tail keeps: a bound for kinds that keep very long histories. */
 const MAX_TAIL_EVENTS = 1000;
 /** The pause before a log that could not be read is read again, in milliseconds: doubled up to the second, with jitter. */
-const RETRY_MS = [100, 2000] as const;
+const RETRY_MS = [100, 1000] as const;
 
 /** How many of `events` make a page: at least one, then as many as stay within `maxBytes`. */
 export function pageLength(events: readonly RoomEvent[], from = 0, maxBytes = PAGE_BYTES): number {
@@ -130,11 +130,11 @@ export class Room {
 
   /** Appends and fans out what of a run the tail does not have; the run starts at or before the tail's end. */
   #append(tail: Tail, events: readonly RoomEvent[], previous: number): void {
-    const end = tail.end;
+    const { end, last } = tail;
     const fresh = previous === end ? events : events.filter((event) => event.offset > end);
     if (fresh.length === 0) return;
     tail.append(fresh);
-    this.#enqueue(fresh, end);
+    this.#enqueue(fresh, last);
   }
 
   #hasHole(): boolean {
@@ -151,6 +151,25 @@ export class Room {
   refresh(): Promise<void> {
     this.#suspect = true;
     return this.#tail === undefined ? Promise.resolve() : this.#repair();
+  }
+
+  /**
+   * Compares the log's end with the tail's, which costs the engine little, and repairs where they differ. A log that
+   * cannot be asked is left for the next look: an engine that was away says so itself when it is back.
+   */
+  async check(): Promise<void> {
+    const tail = this.#tail;
+    if (tail === undefined || this.#closed || this.#repairing !== undefined) return;
+    const { end } = tail;
+    let position: Position;
+    try {
+      ({ position } = await this.#broker.history(this.name, {}, 0, this.rules));
+    } catch {
+      return;
+    }
+    // What has come while the log was asked is beyond what it said.
+    const same = position.epoch === tail.epoch && position.offset >= end && position.offset <= tail.end;
+    if (!same && this.#tail === tail) await this.refresh();
   }
 
   /** Never rejects: a read that fails is tried again until the room is closed. */
@@ -195,6 +214,7 @@ export class Room {
       return;
     }
     this.#append(tail, read.events, since.offset);
+    if (!read.more && read.position.epoch === tail.epoch) tail.advance(read.position.offset);
   }
 
   /** Continuity is lost: goes on from the log's end, and tells everyone here. */

@@ -1,20 +1,27 @@
+import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
-import type { Broker, Deliver } from "../engine/engine.js";
+import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
 import { type Fanout, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 
 export type RoomsOptions = {
-  readonly openBroker: (deliver: Deliver) => Broker;
+  readonly openBroker: OpenBroker;
   readonly fanout: Fanout;
   readonly rulesFor: (kind: string) => KindRules;
   /** How long a room stays open after its last member left, in milliseconds: those who come back find it warm. */
   readonly lingerMs: number;
   /** How often each tail is compared with its log's end, in milliseconds; 0: never, where nothing can be lost. */
   readonly checkMs: number;
+  /** Where events of the server's own rooms go. */
+  readonly reserved?: (room: string, events: readonly RoomEvent[]) => void;
 };
 
 /** The most rooms that linger at once; beyond it the one that has lingered longest is closed. */
 const MAX_LINGERING = 10_000;
+/** How many rooms are compared with their logs at the same time. */
+const LOOKS_AT_ONCE = 64;
+/** The most rooms compared in a second: with very many open a round takes longer than `checkMs`. */
+const MOST_CHECKS = 4000;
 /** In how many parts a round of checks is cut, so that the reads are spread over it. */
 const CHECK_SLICES = 20;
 
@@ -28,12 +35,22 @@ export class Rooms {
   /** Rooms without a hold, and when they are closed, in the order they were left. */
   readonly #lingering = new Map<Room, number>();
   readonly #timers: NodeJS.Timeout[] = [];
+  /** Rooms to be compared with their logs. */
+  readonly #doubtful = new Set<Room>();
+  #looking = 0;
+  /** How many deliveries came for rooms that are not open here: a few for rooms just left, or the engine is at fault. */
+  strays = 0;
 
   constructor(options: RoomsOptions) {
     this.#options = options;
-    this.broker = options.openBroker((name, epoch, events, previous) =>
-      this.#rooms.get(name)?.deliver(epoch, events, previous),
-    );
+    const { reserved } = options;
+    const deliver: Deliver = (name, epoch, events, previous) => {
+      const room = this.#rooms.get(name);
+      if (room !== undefined) room.deliver(epoch, events, previous);
+      else if (name.startsWith(RESERVED)) reserved?.(name, events);
+      else this.strays++;
+    };
+    this.broker = options.openBroker(deliver, (name) => this.#suspect(name));
     this.#every(Math.max(10, Math.min(1000, options.lingerMs / 4)), () => this.#sweep());
     if (options.checkMs > 0) this.#startChecks(options.checkMs);
   }
@@ -118,20 +135,46 @@ export class Rooms {
     room.close().catch(() => undefined);
   }
 
-  /** The broker's connection was away: every room is taken to have a hole. */
-  suspectAll(): void {
-    for (const room of this.#rooms.values()) if (room.hasHistory) void room.refresh();
+  /** The engine says that this room's events may not have reached this node. */
+  #suspect(name: string): void {
+    const room = this.#rooms.get(name);
+    if (room?.hasHistory !== true) return;
+    this.#doubtful.add(room);
+    this.#lookAtDoubtful();
+  }
+
+  /** Looks at doubtful rooms, a few at a time: after an outage all rooms are in doubt at once. */
+  #lookAtDoubtful(): void {
+    for (const room of this.#doubtful) {
+      if (this.#looking >= LOOKS_AT_ONCE) return;
+      this.#doubtful.delete(room);
+      if (this.#rooms.get(room.name) !== room) continue;
+      this.#looking++;
+      void room.check().finally(() => {
+        this.#looking--;
+        this.#lookAtDoubtful();
+      });
+    }
   }
 
   /** Looks at every tail once a round, a slice at a time, with jitter so that nodes do not keep step. */
   #startChecks(checkMs: number): void {
-    let round: Room[] = [];
+    let round: IterableIterator<Room> = this.#rooms.values();
+    const sliceMs = checkMs / CHECK_SLICES;
     const slice = (): void => {
-      if (round.length === 0) round = [...this.#rooms.values()].filter((room) => room.hasHistory);
-      const count = Math.ceil(this.#rooms.size / CHECK_SLICES);
-      for (const room of round.splice(0, count)) if (this.#rooms.get(room.name) === room) void room.refresh();
+      const most = Math.ceil((MOST_CHECKS * sliceMs) / 1000);
+      let left = Math.min(most, Math.ceil(this.#rooms.size / CHECK_SLICES));
+      for (; left > 0; left--) {
+        const { value: room, done } = round.next();
+        if (done) {
+          round = this.#rooms.values();
+          break;
+        }
+        if (room.hasHistory) this.#doubtful.add(room);
+      }
+      this.#lookAtDoubtful();
     };
-    this.#every((checkMs / CHECK_SLICES) * (0.8 + 0.2 * Math.random()), slice);
+    this.#every(sliceMs * (0.8 + 0.2 * Math.random()), slice);
   }
 
   #every(ms: number, act: () => void): void {
@@ -151,6 +194,7 @@ export class Rooms {
     const rooms = [...this.#rooms.values()];
     this.#rooms.clear();
     this.#lingering.clear();
+    this.#doubtful.clear();
     await Promise.allSettled(rooms.map((room) => room.close()));
     await this.broker.close();
   }

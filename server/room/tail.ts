@@ -16,6 +16,8 @@ export class Tail {
   #bytes = 0;
   #start: number;
   #end: number;
+  /** The last event's offset; where there has been none, where the tail began. */
+  #last: number;
 
   /** An empty tail at the log's position `end`. */
   constructor(epoch: string, end: number, maxEvents: number) {
@@ -23,6 +25,7 @@ export class Tail {
     this.#maxEvents = maxEvents;
     this.#start = end;
     this.#end = end;
+    this.#last = end;
   }
 
   /** The offset before the oldest event: what a reader there has not seen is all here. */
@@ -30,9 +33,19 @@ export class Tail {
     return this.#start;
   }
 
-  /** The last event's offset. */
+  /** How far the log is known: the last event's offset, or above it. */
   get end(): number {
     return this.#end;
+  }
+
+  /** Where every reader of this tail is, or above it: what an event that comes next follows on. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** The log was read up to `end`, and has nothing more. */
+  advance(end: number): void {
+    this.#end = Math.max(this.#end, end);
   }
 
   /** Puts events in front that are known to stand right before the tail's end, when it is still empty. */
@@ -41,6 +54,7 @@ export class Tail {
     this.#start = start;
     this.append(events);
     this.#end = end;
+    this.#last = end;
   }
 
   /** Appends a run that follows on `end`. */
@@ -49,6 +63,7 @@ export class Tail {
       this.#events.push(event);
       this.#bytes += event.size;
       this.#end = event.offset;
+      this.#last = event.offset;
     }
     while (this.#events.length - this.#first > this.#maxEvents || this.#bytes > MAX_BYTES) {
       const dropped = this.#events[this.#first++] as RoomEvent;

@@ -9,8 +9,13 @@ export type Reply = {
 };
 
 export type HttpOptions = {
-  /** Whether the node takes new clients: not while it starts, nor once it drains. Asked at each request. */
-  readonly ready: () => boolean;
+  /**
+   * What keeps the node from taking new clients, a line each: that it starts or drains, and what of an engine cannot be
+   * reached, in lines that begin with the engine's name. Asked at each request.
+   */
+  readonly problems: () => readonly string[];
+  /** The engines that have a path of their own under `/ready`, where the others do not count. */
+  readonly engines?: readonly string[];
   /** Whether the start page is served at `/`, and the SDK for pages without a bundler at `/v1/client.js`. */
   readonly page: boolean;
 };
@@ -63,16 +68,25 @@ const assetHeaders = {
  * The paths that answer GET (and HEAD, without the body), each with what it answers now. Every other path is 404, every
  * other method 405. The page's files are read once, here: throws where they were not built.
  */
-export function httpRoutes({ ready, page }: HttpOptions): ReadonlyMap<string, () => Reply> {
+export function httpRoutes({ problems, engines = [], page }: HttpOptions): ReadonlyMap<string, () => Reply> {
   const routes = new Map<string, () => Reply>();
   routes.set("/live", () => ({ status: 200, headers: plain, body: "live\n" }));
-  routes.set("/ready", () =>
-    ready()
-      ? { status: 200, headers: plain, body: "ready\n" }
-      : { status: 503, headers: { ...plain, "retry-after": "5" }, body: "not ready\n" },
-  );
+  routes.set("/ready", () => readiness(problems()));
+  for (const engine of engines) {
+    const others = engines.filter((name) => name !== engine);
+    routes.set(`/ready/${engine}`, () => readiness(problems().filter((line) => !others.includes(firstWord(line)))));
+  }
   if (page) for (const [path, reply] of pageReplies()) routes.set(path, () => reply);
   return routes;
+}
+
+const firstWord = (line: string): string => /^\w*/.exec(line)?.[0] ?? "";
+
+/** Names what is wrong in one word each: the rest, addresses among it, is for the log. */
+function readiness(problems: readonly string[]): Reply {
+  if (problems.length === 0) return { status: 200, headers: plain, body: "ready\n" };
+  const words = [...new Set(problems.map(firstWord))].join(", ");
+  return { status: 503, headers: { ...plain, "retry-after": "5" }, body: `not ready: ${words}\n` };
 }
 
 /** Built into `page/` beside this folder, in dist; see scripts/pages.mjs. */

@@ -48,6 +48,7 @@ const replaced = (broker: Broker, methods: Partial<Broker>): Broker => ({
   subscribe: (room, rules) => broker.subscribe(room, rules),
   unsubscribe: (room) => broker.unsubscribe(room),
   history: (room, range, limit, rules) => broker.history(room, range, limit, rules),
+  problems: () => broker.problems(),
   close: () => broker.close(),
   ...methods,
 });

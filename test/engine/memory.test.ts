@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Payload } from "../../protocol/payload.js";
 import type { Position } from "../../protocol/positions.js";
+import { parseSettings } from "../../server/config.js";
 import { conformance } from "../../server/engine/conformance.js";
-import type { LogRules } from "../../server/engine/engine.js";
+import type { Deliver, LogRules } from "../../server/engine/engine.js";
 import { MemoryBroker, MemoryLog, type MemoryLogOptions } from "../../server/engine/memory.js";
 import { openEngine } from "../../server/engine/open.js";
+import { createLog } from "../../server/log.js";
 
 const kept: LogRules = { history: { size: 100, ageMs: 1000 }, keyWindowMs: 1000 };
 /** What an event with this data weighs. */
@@ -287,7 +289,10 @@ test("a reset begins a new epoch at offset 1, forgets events and keys, and leave
 });
 
 test("an opened engine's nodes share one log", async (t) => {
-  const engine = openEngine({ memoryMaxBytes: 1_000_000 });
+  const settings = parseSettings({ memoryMaxBytes: 1_048_576 });
+  const demands = { engineOf: () => "memory" as const, maxHistory: 0, maxKeyWindowMs: 1000 };
+  const open = await openEngine(settings, demands, createLog({ level: "silent" }));
+  const engine = (deliver: Deliver) => open(deliver, () => undefined);
   const told: number[] = [];
   const nodes = [engine(() => {}), engine((_room, _epoch, events) => told.push(events.length))];
   t.after(() => Promise.all(nodes.map((node) => node.close())));

@@ -17,7 +17,13 @@ async function live(seed: number, tally: Tally): Promise<void> {
   const random = new Random(seed);
   const schedule = new Schedule(random);
   const history = { size: random.pick([4, 12, 100]), ageMs: 3_600_000 };
-  const rules = { history, keyWindowMs: 1000, batchMs: random.pick([0, NEVER_MS]), slow: "resume" } as const;
+  const rules = {
+    history,
+    keyWindowMs: 1000,
+    batchMs: random.pick([0, NEVER_MS]),
+    slow: "resume",
+    engine: "memory",
+  } as const;
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random);
   const truth = new Truth(random.chance(0.05) ? "x".repeat(90_000) : "");
@@ -34,7 +40,7 @@ async function live(seed: number, tally: Tally): Promise<void> {
       else if (dice < 0.58) random.pick(subscribers).leave();
       else if (dice < 0.63) random.pick(cluster.nodes).rooms.find(ROOM)?.flush();
       else if (dice < 0.64) cluster.log.reset();
-      else if (dice < 0.66) random.pick(cluster.nodes).rooms.suspectAll();
+      else if (dice < 0.66) random.pick(cluster.nodes).suspect();
       else if (schedule.size > 0) await schedule.step();
     }
     // One more event, and the way to every node loses it: nothing later will show the hole.
@@ -44,7 +50,7 @@ async function live(seed: number, tally: Tally): Promise<void> {
     cluster.faults = { loss: 0, reorder: false };
     for (const subscriber of subscribers) if (!subscriber.joined) go(subscriber.join(random.pick(cluster.nodes)));
     await schedule.drain(5000);
-    for (const node of cluster.nodes) node.rooms.suspectAll();
+    for (const node of cluster.nodes) node.suspect();
     await schedule.drain(5000);
     for (const node of cluster.nodes) node.rooms.find(ROOM)?.flush();
     if (failures.length > 0) throw failures[0];

@@ -47,6 +47,10 @@ class WatchedBroker implements Broker {
     return this.#broker.history(room, range, limit, rules);
   }
 
+  problems(): readonly string[] {
+    return this.#broker.problems();
+  }
+
   close(): Promise<void> {
     return this.#broker.close();
   }

@@ -40,6 +40,35 @@ const wrong: { readonly [Name in SettingName]: readonly unknown[] } = {
   maxBackpressureBytes: [0, 4095, 268_435_457, 4096, "x", null],
   maxConnections: [0, 10_000_001, "x", null],
   memoryMaxBytes: [0, 1_048_575, 1_099_511_627_777, "256m", null],
+  redis: [
+    5,
+    [5],
+    "http://a:6379",
+    "redis://a?weight=x",
+    ["host:6379"],
+    ["redis://a:65536"],
+    ["redis://a:6379+b:6379"],
+    ["redis://a/x"],
+    ["redis://a?weight=-1"],
+    ["redis://a?wieght=1"],
+    ["redis://:%zz@a"],
+    ["redis://a", "redis://a:6379"],
+    ["redis://a?weight=0"],
+    ["redis+sentinel://a:26379"],
+    ["redis+cluster://a/0"],
+  ],
+  redisUsername: [5, null],
+  redisPassword: [5, null],
+  nats: [5, [5], "http://a", ["a:4222"], ["nats://a:65536"], ["nats://a/b"], ["nats://a b"]],
+  natsStreams: [5, [], "a.b", ["a.b"], ["a?weight=x"], ["a", "a"], ["a?weight=1001"]],
+  natsReplicas: [0, 6, "x", null],
+  natsStorage: ["", "disk", 5, null],
+  natsRetentionMs: [59_999, 31_536_000_001, "1d", null],
+  natsCredentials: [5, null],
+  namespace: ["", "a b", "a:b", "x".repeat(33), 5, null],
+  engineTimeoutMs: [49, 60_001, "1s", null],
+  probeMs: [99, 60_001, "1s", null],
+  leaseMs: [999, 600_001, "1s", null],
   shutdownMs: [-1, 3_600_001, "x", null],
   node: ["", "a b", "x".repeat(65), 5, null],
   logLevel: ["", "verbose", "INFO", 5, null],
@@ -56,6 +85,8 @@ const wrongRules: readonly (readonly [unknown, string])[] = [
   [{ keyWindowMs: 0 }, "kinds.chat.keyWindowMs"],
   [{ batchMs: 1001 }, "kinds.chat.batchMs"],
   [{ slow: "wait" }, "kinds.chat.slow"],
+  [{ engine: "kafka" }, "kinds.chat.engine"],
+  [{ engine: "redis" }, "kinds.chat.engine"],
   [{ slow: "resume", history: { size: 0 } }, "kinds.chat.slow"],
 ];
 
@@ -91,6 +122,12 @@ function fileWith(t: { after(close: () => void): void }, text: string): string {
   return path;
 }
 
+/** Settings that any text is of the right type for. */
+const TEXTS: readonly string[] = [
+  ...["host", "origins", "secret", "node", "namespace"],
+  ...["redis", "redisUsername", "redisPassword", "nats", "natsStreams", "natsCredentials"],
+];
+
 const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
 
 for (const { name, flag, variable } of settingInfos) {
@@ -108,7 +145,7 @@ for (const { name, flag, variable } of settingInfos) {
         path,
       );
       // As text, a number in a list or a string is a string like any other.
-      if (typeof value !== "string" && ["host", "origins", "secret", "node"].includes(name)) continue;
+      if (typeof value !== "string" && TEXTS.includes(name)) continue;
       const text = asText(value);
       assertOneLine(
         linesOf(() => load([`${flag}=${text}`])),
@@ -191,6 +228,13 @@ test("every setting can be set right from every source", (t) => {
       maxConnections: 1,
       shutdownMs: 0,
     },
+    ...{
+      redis: ["redis://a", "redis+sentinel://b:1+c:2/main?name=b&weight=2&was=0.5"],
+      nats: ["nats://a", "tls://b:1"],
+    },
+    ...{ redisUsername: "ann", redisPassword: "pass", natsStreams: ["a", "b?weight=2"], natsReplicas: 3 },
+    ...{ natsStorage: "memory", natsRetentionMs: 60_000, natsCredentials: "/a.creds", namespace: "n" },
+    ...{ engineTimeoutMs: 50, probeMs: 100, leaseMs: 1000 },
     ...{ memoryMaxBytes: 1_048_576, node: "n-1", logLevel: "silent", page: false },
   };
   const texts = settingInfos.map(({ name, flag, variable }) => {
@@ -290,7 +334,13 @@ test("a kind takes what it leaves out from *, and that from the defaults", () =>
     },
   });
   const rulesFor = resolveKinds(kinds);
-  const other = { history: { size: 7, ageMs: 300_000 }, keyWindowMs: 300_000, batchMs: 20, slow: "skip" };
+  const other = {
+    engine: "memory",
+    history: { size: 7, ageMs: 300_000 },
+    keyWindowMs: 300_000,
+    batchMs: 20,
+    slow: "skip",
+  };
   assert.deepEqual(rulesFor("anything"), other);
   assert.deepEqual(rulesFor("constructor"), other);
   assert.deepEqual(rulesFor("__proto__"), other);

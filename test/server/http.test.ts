@@ -29,13 +29,27 @@ test("a running node says that it lives and that it is ready", async (t) => {
 });
 
 test("a node that takes no clients lives, and answers 503 at /ready with a time to come back", () => {
-  let ready = true;
-  const routes = httpRoutes({ ready: () => ready, page: false });
+  let problems: string[] = [];
+  const routes = httpRoutes({ problems: () => problems, page: false });
   assert.equal(routes.get("/ready")?.().status, 200);
-  ready = false;
+  problems = ["closing"];
   assert.equal(routes.get("/ready")?.().status, 503);
   assert.equal(routes.get("/ready")?.().headers["retry-after"], "5");
   assert.equal(routes.get("/live")?.().status, 200);
+});
+
+test("an engine that cannot be reached is named at /ready, and does not count under the path of another", () => {
+  const problems = ["redis cache.internal:6379: connection lost", "redis other.internal:6379: connection lost"];
+  const routes = httpRoutes({ problems: () => problems, engines: ["redis", "nats"], page: false });
+  for (const path of ["/ready", "/ready/redis"]) {
+    assert.deepEqual([routes.get(path)?.().status, routes.get(path)?.().body], [503, "not ready: redis\n"]);
+  }
+  assert.equal(routes.get("/ready/nats")?.().status, 200);
+  problems.push("closing");
+  assert.deepEqual(
+    [routes.get("/ready/nats")?.().status, routes.get("/ready/nats")?.().body],
+    [503, "not ready: closing\n"],
+  );
 });
 
 test("HEAD answers as GET does, without the body", async (t) => {

@@ -5,7 +5,7 @@ import { json } from "../../protocol/json.js";
 import { jsonServer } from "../../protocol/json-server.js";
 import { Payload } from "../../protocol/payload.js";
 import type { Position } from "../../protocol/positions.js";
-import type { Broker, Deliver, History } from "../../server/engine/engine.js";
+import type { Broker, Deliver, History, Suspect } from "../../server/engine/engine.js";
 import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
 import type { Fanout, Room } from "../../server/room/room.js";
 import { Rooms } from "../../server/room/rooms.js";
@@ -60,6 +60,10 @@ class FaultyBroker implements Broker {
     return this.#schedule.call(() => this.#broker.history(room, range, Math.min(limit, 7), rules));
   }
 
+  problems(): readonly string[] {
+    return this.#broker.problems();
+  }
+
   close(): Promise<void> {
     return this.#broker.close();
   }
@@ -69,15 +73,24 @@ class FaultyBroker implements Broker {
 export class SimulatedNode implements Fanout {
   readonly rooms: Rooms;
   readonly links = new Set<Subscriber>();
+  #suspect: Suspect = () => undefined;
 
   constructor(log: MemoryLog, rules: KindRules, schedule: Schedule, random: Random, faults: () => Faults) {
     this.rooms = new Rooms({
-      openBroker: (deliver) => new FaultyBroker(log, deliver, schedule, random, faults),
+      openBroker: (deliver, suspect) => {
+        this.#suspect = suspect;
+        return new FaultyBroker(log, deliver, schedule, random, faults);
+      },
       fanout: this,
       rulesFor: () => rules,
       lingerMs: 60_000,
       checkMs: 0,
     });
+  }
+
+  /** As an engine whose connection was away. */
+  suspect(): void {
+    this.#suspect(ROOM);
   }
 
   /** As uWebSockets.js does it: to whoever is subscribed at this moment. */
