@@ -77,9 +77,13 @@ export class Tail {
     }
   }
 
-  /** What a reader at `offset` has not seen, or `undefined` where the tail does not reach back that far, or not on. */
+  /**
+   * What a reader at `offset` has not seen. `undefined` where the tail does not reach back that far, or not on; and where
+   * it knows of no event at `offset`: a reader may be there who has seen one that the log has lost since. The log knows.
+   */
   after(offset: number): readonly RoomEvent[] | undefined {
     if (offset < this.#start || offset > this.#end) return undefined;
+    if (offset >= this.#last) return [];
     let low = this.#first;
     let high = this.#events.length;
     while (low < high) {
@@ -87,6 +91,7 @@ export class Tail {
       if ((this.#events[middle] as RoomEvent).offset <= offset) low = middle + 1;
       else high = middle;
     }
-    return this.#events.slice(low);
+    const known = offset === this.#start || this.#events[low - 1]?.offset === offset;
+    return known ? this.#events.slice(low) : undefined;
   }
 }

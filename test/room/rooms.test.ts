@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { NewEvent } from "../../protocol/event.js";
+import { type NewEvent, RoomEvent } from "../../protocol/event.js";
 import { json } from "../../protocol/json.js";
 import { jsonServer } from "../../protocol/json-server.js";
 import { Payload } from "../../protocol/payload.js";
-import { type Broker, type Deliver, EngineError, type History } from "../../server/engine/engine.js";
+import {
+  type Broker,
+  type Deliver,
+  EngineError,
+  type History,
+  type Range,
+  type Suspect,
+} from "../../server/engine/engine.js";
 import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
 import { Rooms } from "../../server/room/rooms.js";
 import { defaultRules, type KindRules } from "../../server/room/rules.js";
@@ -19,8 +26,15 @@ class WatchedBroker implements Broker {
   reads = 0;
   failing = false;
   losing = false;
+  /** How many reads are under way, and were at the most. */
+  underWay = 0;
+  mostUnderWay = 0;
+  /** Changes what the log answers. */
+  answer: (history: History, range: Range) => History = (history) => history;
+  readonly suspect: Suspect;
 
-  constructor(log: MemoryLog, deliver: Deliver) {
+  constructor(log: MemoryLog, deliver: Deliver, suspect: Suspect) {
+    this.suspect = suspect;
     this.#broker = new MemoryBroker(log, (...delivery) => {
       if (!this.losing) deliver(...delivery);
     });
@@ -41,10 +55,14 @@ class WatchedBroker implements Broker {
     return this.#broker.unsubscribe(room);
   }
 
-  history(room: string, range: object, limit: number, rules: KindRules): Promise<History> {
+  async history(room: string, range: Range, limit: number, rules: KindRules): Promise<History> {
     this.reads++;
-    if (this.failing) return Promise.reject(new EngineError("unavailable", "the engine is away"));
-    return this.#broker.history(room, range, limit, rules);
+    if (this.failing) throw new EngineError("unavailable", "the engine is away");
+    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
+    const history = await this.#broker.history(room, range, limit, rules);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.underWay--;
+    return this.answer(history, range);
   }
 
   problems(): readonly string[] {
@@ -60,10 +78,10 @@ type Setting = { readonly rules?: Partial<KindRules>; readonly lingerMs?: number
 
 function nodeOf(t: TestContext, { rules = {}, lingerMs = 60_000, checkMs = 0 }: Setting = {}) {
   const log = new MemoryLog({ maxBytes: 1 << 24 });
-  const frames: { type: string; events?: readonly { data: unknown }[] }[] = [];
+  const frames: { type: string; previous?: number; events?: readonly { data: unknown }[] }[] = [];
   const kind = { ...defaultRules, ...rules };
   const rooms = new Rooms({
-    openBroker: (deliver) => new WatchedBroker(log, deliver),
+    openBroker: (deliver, suspect) => new WatchedBroker(log, deliver, suspect),
     fanout: { publish: (_room, _codec, frame) => frames.push(json.decode(frame) as (typeof frames)[number]) },
     rulesFor: () => kind,
     lingerMs,
@@ -204,6 +222,77 @@ test("when the log no longer reaches back to the hole everyone is told reset", a
   await room.refresh();
   assert.equal(frames.at(-1)?.type, "reset");
   assert.equal(room.position?.offset, 4);
+});
+
+test("where the log begins again before its end, everyone is told reset and gets what came since", async (t) => {
+  const { rooms, broker, publish, frames, events } = nodeOf(t, { rules: { batchMs: 0 } });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  for (const data of [1, 2]) await publish(data);
+  broker.losing = true;
+  for (const data of [3, 4]) await publish(data);
+  // As after a failover: what this node has seen of the log's end is not there, two other events are.
+  broker.answer = (history, { since }) => {
+    if (since === undefined || since.offset !== 2) return history;
+    broker.answer = (next) => next;
+    return { position: { ...history.position, offset: 2 }, events: undefined, more: true };
+  };
+  await room.refresh();
+  assert.deepEqual(
+    frames.slice(2).map(({ type }) => type),
+    ["reset", "events"],
+  );
+  assert.deepEqual(events().at(-1), [3, 4]);
+  assert.equal(room.position?.offset, 4);
+});
+
+test("a log that has nothing new but is further on moves the room, and its next event still follows for those there", async (t) => {
+  const { rooms, broker, publish, frames } = nodeOf(t, { rules: { batchMs: 0 } });
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  await publish(1);
+  broker.answer = (history) => ({ ...history, position: { ...history.position, offset: 9 } });
+  await room.refresh();
+  assert.equal(room.position?.offset, 9);
+  broker.answer = (history) => history;
+  room.deliver(room.position.epoch, [new RoomEvent(10, { event: "e", data: Payload.ofValue(2), at: 0 })], 1);
+  assert.equal(frames.at(-1)?.previous, 1);
+  assert.equal(room.position.offset, 10);
+});
+
+test("rooms that the engine has doubts about are compared with their logs, a few at a time, and read where they differ", async (t) => {
+  const { rooms, broker, publish, events } = nodeOf(t, { rules: { batchMs: 0 } });
+  const names = Array.from({ length: 300 }, (_, index) => `many:${index}`);
+  for (const name of names) await rooms.hold(name);
+  const room = await rooms.hold("r:1");
+  room.enter(jsonServer);
+  broker.losing = true;
+  await publish("lost on the way");
+  broker.mostUnderWay = 0;
+  for (const name of ["r:1", ...names, "nobody:is-here"]) broker.suspect(name);
+  await eventually(() => events().length > 0);
+  await eventually(() => broker.underWay === 0);
+  assert.deepEqual(events(), [["lost on the way"]]);
+  assert.ok(broker.mostUnderWay <= 65, `${broker.mostUnderWay} reads at once`);
+});
+
+test("a delivery for a room that nobody here has open is counted, and one of the server's own rooms is handed on", async (t) => {
+  const log = new MemoryLog({ maxBytes: 1 << 20 });
+  const own: unknown[] = [];
+  const rooms = new Rooms({
+    openBroker: (deliver, suspect) => new WatchedBroker(log, deliver, suspect),
+    fanout: { publish: () => undefined },
+    rulesFor: () => defaultRules,
+    lingerMs: 0,
+    checkMs: 0,
+    reserved: (room, events) => own.push(room, ...events.map(({ data }) => data.value)),
+  });
+  t.after(() => rooms.close());
+  for (const name of ["r:1", "$own"]) {
+    await rooms.broker.subscribe(name, defaultRules);
+    await rooms.broker.publish(name, { event: "e", data: Payload.ofValue(1), at: 0 }, defaultRules);
+  }
+  assert.deepEqual([rooms.strays, own], [1, ["$own", 1]]);
 });
 
 test("a reader who is ahead of this node waits until the node has caught up, and is believed no further", async (t) => {

@@ -23,8 +23,26 @@ test("offsets need not be consecutive", () => {
   const tail = new Tail("e", 0, 100);
   tail.append([event(5), event(9)]);
   assert.deepEqual(offsets(tail.after(5)), [9]);
-  assert.deepEqual(offsets(tail.after(7)), [9]);
   assert.deepEqual(offsets(tail.after(0)), [5, 9]);
+});
+
+test("a tail does not speak for a reader at an offset where it has no event: the log has to be asked", () => {
+  const tail = new Tail("e", 0, 100);
+  tail.append([event(5), event(9)]);
+  assert.equal(tail.after(7), undefined);
+  assert.equal(tail.after(3), undefined);
+});
+
+test("a log that was read further and had nothing moves the tail's end, and not what the next event follows on", () => {
+  const tail = new Tail("e", 0, 100);
+  tail.append([event(5)]);
+  tail.advance(20);
+  assert.deepEqual([tail.end, tail.last], [20, 5]);
+  for (const offset of [5, 12, 20]) assert.deepEqual(offsets(tail.after(offset)), []);
+  tail.append([event(21)]);
+  assert.deepEqual([tail.end, tail.last], [21, 21]);
+  tail.advance(3);
+  assert.equal(tail.end, 21);
 });
 
 test("a tail that is warmed reaches back to where the events it was given begin", () => {
