@@ -2,13 +2,15 @@
 export * from "../client/testing.js";
 export { type NewEvent, RoomEvent } from "../protocol/event.js";
 export { Payload } from "../protocol/payload.js";
-export { type Conformance, conformance } from "./engine/conformance.js";
+export { type Conformance, conformance, onOutages } from "./engine/conformance.js";
 export {
   type Broker,
   type Deliver,
   EngineError,
   type History,
   type LogRules,
+  type OpenBroker,
   type Range,
+  type Suspect,
 } from "./engine/engine.js";
 export { MemoryBroker, MemoryLog } from "./engine/memory.js";

@@ -4,14 +4,19 @@ import { randomBytes } from "node:crypto";
 import type { NewEvent, RoomEvent } from "../../protocol/event.js";
 import { Payload } from "../../protocol/payload.js";
 import type { Position } from "../../protocol/positions.js";
-import type { Broker, Deliver, LogRules, Range } from "./engine.js";
+import type { Broker, Deliver, LogRules, Range, Suspect } from "./engine.js";
 
 /** A cluster of the engine under test. Its log may hold other rooms, never those that the suite uses. */
 export type Cluster = {
-  /** A further node, which is told of events through `deliver`. */
-  node(deliver: Deliver): Promise<Broker>;
+  /** A further node, which is told of events through `deliver`, and of rooms in doubt through `suspect`. Its engine is there. */
+  node(deliver: Deliver, suspect: Suspect): Promise<Broker>;
   /** Lets this much time pass for the log, in milliseconds. An engine without it skips the cases on time by name. */
   advance?(ms: number): Promise<void>;
+  /**
+   * Takes the engine away from all nodes, cuts what they have under way, and brings the engine back, with its log, once
+   * `during` has settled. An engine without it skips the cases on outages by name.
+   */
+  outage?(during: () => Promise<void>): Promise<void>;
   /** Called after every node made here has been closed. */
   close(): Promise<void>;
 };
@@ -20,7 +25,8 @@ export type Cluster = {
 export type Cases = { readonly [sentence: string]: (ground: Ground) => Promise<void> };
 
 /** How long a case waits for an event before it fails, in milliseconds. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
+const LOOK_MS = 10;
 
 /** The window of keys and the age of events in the cases on time, in milliseconds. */
 export const WINDOW_MS = 2000;
@@ -67,23 +73,37 @@ export const rejectsUnavailable = (promise: Promise<unknown>): Promise<void> =>
 export class GroundNode {
   readonly broker: Broker;
   readonly deliveries: readonly Delivery[];
+  /** The rooms that the engine had doubts about. */
+  readonly suspected: readonly string[];
   /** Called after every delivery. */
   readonly #checks: Set<() => void>;
 
-  private constructor(broker: Broker, deliveries: readonly Delivery[], checks: Set<() => void>) {
+  private constructor(
+    broker: Broker,
+    deliveries: readonly Delivery[],
+    suspected: readonly string[],
+    checks: Set<() => void>,
+  ) {
     this.broker = broker;
     this.deliveries = deliveries;
+    this.suspected = suspected;
     this.#checks = checks;
   }
 
   static async open(cluster: Cluster): Promise<GroundNode> {
     const deliveries: Delivery[] = [];
+    const suspected: string[] = [];
     const checks = new Set<() => void>();
-    const broker = await cluster.node((room, epoch, events, previous) => {
+    const deliver: Deliver = (room, epoch, events, previous) => {
       deliveries.push({ room, epoch, events, previous });
       for (const check of checks) check();
-    });
-    return new GroundNode(broker, deliveries, checks);
+    };
+    const suspect: Suspect = (room) => {
+      suspected.push(room);
+      for (const check of checks) check();
+    };
+    const broker = await cluster.node(deliver, suspect);
+    return new GroundNode(broker, deliveries, suspected, checks);
   }
 
   publish(room: string, value: unknown, kept = rules(), more: Partial<NewEvent> = {}): Promise<Position | undefined> {
@@ -110,6 +130,18 @@ export class GroundNode {
   /** Resolves once it was told of an event of the room with this value. */
   async until(room: string, value: unknown): Promise<void> {
     const came = () => this.told(room).some(({ data }) => data.value === value);
+    await this.#when(came, () => `${room}: waited for ${value}, was told ${values(this.told(room))}`);
+  }
+
+  /** Resolves once the engine has had doubts about the room. */
+  async untilSuspected(room: string): Promise<void> {
+    await this.#when(
+      () => this.suspected.includes(room),
+      () => `${room}: waited for the engine to doubt it`,
+    );
+  }
+
+  async #when(came: () => boolean, missing: () => string): Promise<void> {
     if (came()) return;
     await new Promise<void>((resolve, reject) => {
       const finish = (settle: () => void) => {
@@ -120,8 +152,7 @@ export class GroundNode {
       const check = () => {
         if (came()) finish(resolve);
       };
-      const missing = () => new Error(`${room}: waited for ${value}, was told ${values(this.told(room))}`);
-      const timer = setTimeout(() => finish(() => reject(missing())), PATIENCE_MS);
+      const timer = setTimeout(() => finish(() => reject(new Error(missing()))), PATIENCE_MS);
       this.#checks.add(check);
     });
   }
@@ -152,6 +183,22 @@ export class Ground {
   /** The name of a room that nobody has used. */
   room(): string {
     return `conformance:${randomBytes(9).toString("base64url")}`;
+  }
+
+  /** Resolves once nothing of the engine is away for this node. */
+  async whole(node: GroundNode): Promise<void> {
+    const until = performance.now() + PATIENCE_MS;
+    while (node.broker.problems().length > 0) {
+      if (performance.now() > until) throw new Error(`still away: ${node.broker.problems().join("; ")}`);
+      await new Promise((next) => setTimeout(next, LOOK_MS));
+    }
+  }
+
+  async outage(during: () => Promise<void>): Promise<void> {
+    if (this.#cluster.outage === undefined) {
+      throw new Error("the cluster has no outage(during): give it one, or skip this case by its name");
+    }
+    await this.#cluster.outage(during);
   }
 
   async advance(ms: number): Promise<void> {

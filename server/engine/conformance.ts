@@ -2,6 +2,7 @@
 import { deliveryCases } from "./conformance-delivery.js";
 import { type Cases, type Cluster, Ground } from "./conformance-ground.js";
 import { keyCases } from "./conformance-keys.js";
+import { outageCases } from "./conformance-outage.js";
 import { readingCases } from "./conformance-reading.js";
 
 export type { Cluster } from "./conformance-ground.js";
@@ -21,7 +22,10 @@ export type Conformance = {
   readonly skip?: { readonly [sentence: string]: string };
 };
 
-const cases: Cases = { ...deliveryCases, ...keyCases, ...readingCases };
+const cases: Cases = { ...deliveryCases, ...keyCases, ...readingCases, ...outageCases };
+
+/** The sentences on outages, for `skip`: an engine that is part of the process has none. */
+export const onOutages: readonly string[] = Object.keys(outageCases);
 
 /**
  * Registers one test for every sentence of the contract, under the engine's name. Throws a `TypeError` where `skip` names

@@ -3,7 +3,7 @@ import test from "node:test";
 import { Payload } from "../../protocol/payload.js";
 import type { Position } from "../../protocol/positions.js";
 import { parseSettings } from "../../server/config.js";
-import { conformance } from "../../server/engine/conformance.js";
+import { conformance, onOutages } from "../../server/engine/conformance.js";
 import type { Deliver, LogRules } from "../../server/engine/engine.js";
 import { MemoryBroker, MemoryLog, type MemoryLogOptions } from "../../server/engine/memory.js";
 import { openEngine } from "../../server/engine/open.js";
@@ -35,6 +35,7 @@ function open(t: test.TestContext, options: Partial<MemoryLogOptions> = {}) {
 
 conformance("memory", {
   test,
+  skip: Object.fromEntries(onOutages.map((sentence) => [sentence, "it is in this process, and never away"])),
   async open() {
     let now = 1_000_000;
     const log = new MemoryLog({ maxBytes: 100_000_000, now: () => now });
