@@ -16,7 +16,7 @@ export type NodeInfo = NodeFacts & {
 const MAX_SENDERS = 1000;
 /** For how many sweeps without a sign a sender is remembered, so that what it said is still told from a repeat. */
 const FORGET_AFTER = 8;
-/** How often the same clash of names is told, in milliseconds. */
+/** How often the same trouble is told, in milliseconds. */
 const TELL_AGAIN_MS = 60_000;
 
 /** Whoever said something: a node, or a program that only asks. */
@@ -48,6 +48,7 @@ export class NodeList {
   readonly #senders = new Map<string, Sender>();
   readonly #clashes = new Map<string, number>();
   readonly #startedAt: number;
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor({ leaseMs, log, now = () => performance.now() }: NodeListOptions) {
     this.#leaseMs = leaseMs;
@@ -65,8 +66,11 @@ export class NodeList {
   hear(id: string, sequence: number): boolean {
     let sender = this.#senders.get(id);
     if (sender === undefined) {
-      if (this.#senders.size >= MAX_SENDERS) return false;
       const now = this.#now();
+      if (this.#senders.size >= MAX_SENDERS) {
+        this.#tellTooMany(now);
+        return false;
+      }
       const fresh = { firstAt: now, lastAt: now, sweeps: 0, hasLeft: false, facts: undefined, factsIn: 0 };
       sender = { repeats: new Repeats(), ...fresh };
       this.#senders.set(id, sender);
@@ -75,6 +79,12 @@ export class NodeList {
     sender.lastAt = this.#now();
     sender.sweeps = 0;
     return true;
+  }
+
+  #tellTooMany(now: number): void {
+    if (now - this.#toldAt < TELL_AGAIN_MS) return;
+    this.#toldAt = now;
+    this.#log.warn(`more than ${MAX_SENDERS} nodes speak to each other: those above are passed over`);
   }
 
   /** The sender is a node, and says this of itself. `own` is the name of the node that keeps this list. */
