@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Circuit } from "../../server/engine/circuit.js";
+import type { Log } from "../../server/log.js";
+
+function circuitOf() {
+  const lines: string[] = [];
+  const write = (level: string) => (text: string) => void lines.push(`${level} ${text}`);
+  const log: Log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+  return { circuit: new Circuit("redis a:6379", log), lines };
+}
+
+test("a circuit is open until its connection is there, and says why", () => {
+  const { circuit } = circuitOf();
+  assert.equal(circuit.isOpen, true);
+  assert.equal(circuit.problem, "redis a:6379: not connected yet");
+  assert.equal(circuit.refusal()?.code, "unavailable");
+  circuit.close();
+  assert.deepEqual([circuit.isOpen, circuit.problem, circuit.refusal()], [false, undefined, undefined]);
+});
+
+test("several calls in a row without an answer open it, and one with an answer begins the count again", () => {
+  const { circuit } = circuitOf();
+  circuit.close();
+  for (let count = 0; count < 4; count++) circuit.failed("no answer");
+  circuit.answered();
+  for (let count = 0; count < 4; count++) circuit.failed("no answer");
+  assert.equal(circuit.isOpen, false);
+  circuit.failed("no answer");
+  assert.equal(circuit.problem, "redis a:6379: no answer");
+});
+
+test("losing and finding a connection is logged once each", () => {
+  const { circuit, lines } = circuitOf();
+  circuit.close();
+  circuit.trip("reset by peer");
+  circuit.trip("refused");
+  circuit.close();
+  circuit.close();
+  assert.deepEqual(lines, ["info engine: connected", "warn engine: connection lost", "info engine: connected"]);
+});
