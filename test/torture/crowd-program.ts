@@ -1,0 +1,134 @@
+/** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders, one at a time. */
+import { WebSocket } from "ws";
+import { type Client, connect, type Position } from "../../client/index.js";
+import type { Answer, Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
+import { BySdk, Once, Publisher, pace } from "./crowd-publisher.js";
+import { Subscriber } from "./crowd-subscriber.js";
+import { packPublished, Words } from "./packed.js";
+
+const epochs = new Words();
+const roomWords = new Words();
+const published: number[] = [];
+const losses: Loss[] = [];
+const errors = new Map<string, number>();
+const subscribers: Subscriber[] = [];
+const publishers: Publisher[] = [];
+const stops: (() => void)[] = [];
+const ends: { [room: string]: Position & { readonly at: number } } = {};
+let publishedCount = 0;
+let urls: readonly string[] = [];
+let dialed = Math.floor(Math.random() * 1000);
+
+/** Where the next connection goes: to the nodes in turn, as behind a name with several addresses. */
+const nextUrl = (): string => urls[dialed++ % urls.length] as string;
+
+class Routed extends WebSocket {
+  constructor(_: string, protocols: string[]) {
+    super(`${nextUrl().replace("http", "ws")}/v1/socket`, protocols, { perMessageDeflate: false });
+  }
+}
+
+function open(options: { readonly queueSize?: number } = {}): Client {
+  const client = connect("http://nodes", { WebSocket: Routed, ...options });
+  client.on("error", (error) => fault(error.message));
+  return client;
+}
+
+function fault(text: string): void {
+  errors.set(text, (errors.get(text) ?? 0) + 1);
+}
+
+async function subscribe(order: SubscribeOrder): Promise<void> {
+  const startedAt = Date.now();
+  const moments = Array.from({ length: order.count }, () => Math.random() * order.withinMs).sort((a, b) => a - b);
+  for (const [index, moment] of moments.entries()) {
+    const waitMs = startedAt + moment - Date.now();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    // A burst of connections is spread a little, so that it is the rooms that are tested and not the listen queue.
+    else if (index % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 20));
+    const client = open();
+    const subscriber = new Subscriber(`${process.pid}-${subscribers.length + 1}`, client, epochs);
+    subscribers.push(subscriber);
+    for (let each = 0; each < order.roomsEach; each++) {
+      const name = order.rooms[(index * order.roomsEach + each) % order.rooms.length] as string;
+      const since = Math.random() < order.resuming ? ends[name] : undefined;
+      const place = since && { epoch: since.epoch, offset: since.offset };
+      subscriber.watch(client.room(name, place && { since: place }), place);
+    }
+  }
+}
+
+function publish(order: PublishOrder): void {
+  const mine = Array.from({ length: order.count }, (_, index) => {
+    const manner = order.manner === "sdk" ? new BySdk(open({ queueSize: 100_000 })) : new Once(nextUrl, losses);
+    return new Publisher(
+      order.firstPublisher + index,
+      order.rooms[index] ?? [],
+      manner,
+      order.maxWaiting,
+      ({ p, n, r }, sentAt, { outcome, position, error }) => {
+        const answeredAt = Date.now();
+        const one = { publisher: p, counter: n, room: r, outcome, position, sentAt, answeredAt };
+        published.push(...packPublished(one, epochs, roomWords));
+        publishedCount++;
+        if (position !== undefined) ends[r] = { ...position, at: answeredAt };
+        if (error !== undefined) fault(`publish: ${error}`);
+      },
+    );
+  });
+  publishers.push(...mine);
+  stops.push(pace(mine, order.eventsPerSecond));
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+
+function progress(far: { readonly [room: string]: Position }): Progress {
+  return {
+    waiting: sum(publishers.map((publisher) => publisher.waiting)),
+    behind: sum(subscribers.map((subscriber) => subscriber.behind(far))),
+    joined: sum(subscribers.map((subscriber) => subscriber.joined)),
+    deliveries: sum(subscribers.map((subscriber) => subscriber.deliveries)),
+    published: publishedCount,
+    ends,
+  };
+}
+
+function collect(): Collected {
+  const logs = subscribers.flatMap((subscriber) => subscriber.logs());
+  return {
+    records: { epochs: epochs.all, rooms: roomWords.all, logs, published },
+    losses: [...losses, ...subscribers.flatMap((subscriber) => subscriber.losses)],
+    gapsMs: subscribers.flatMap((subscriber) => subscriber.gapsMs),
+    errors: [...errors].map(([text, count]) => `${count} × ${text}`),
+  };
+}
+
+async function obey(order: Order): Promise<unknown> {
+  switch (order.type) {
+    case "route":
+      urls = order.urls;
+      return undefined;
+    case "subscribe":
+      return subscribe(order);
+    case "publish":
+      return publish(order);
+    case "stop":
+      for (const stop of stops.splice(0)) stop();
+      return undefined;
+    case "progress":
+      return progress(order.ends);
+    case "collect":
+      return collect();
+  }
+}
+
+process.on("message", async ({ id, order }: { id: number; order: Order }) => {
+  let answer: Answer;
+  try {
+    answer = { answer: await obey(order) };
+  } catch (error) {
+    answer = { error: String(error) };
+  }
+  process.send?.({ id, ...answer });
+});
+process.on("disconnect", () => process.exit(0));

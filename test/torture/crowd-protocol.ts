@@ -1,0 +1,66 @@
+/** What the harness asks of a crowd's process, and what it is told. */
+import type { Position } from "../../protocol/positions.js";
+import type { PackedRecords } from "./packed.js";
+
+export type SubscribeOrder = {
+  readonly type: "subscribe";
+  /** How many clients come. */
+  readonly count: number;
+  readonly rooms: readonly string[];
+  /** How many of the rooms each of them joins; they are taken in turn. */
+  readonly roomsEach: number;
+  /** The clients come one by one, at random moments within this time, in milliseconds. */
+  readonly withinMs: number;
+  /** The share of the clients that come with a position of their own, of an event that was seen in the room before. */
+  readonly resuming: number;
+};
+
+export type PublishOrder = {
+  readonly type: "publish";
+  /** How many publishers; the first has the number `firstPublisher`. */
+  readonly count: number;
+  readonly firstPublisher: number;
+  /** Each publisher publishes in all of these rooms, in turn; each publisher has its own. */
+  readonly rooms: readonly (readonly string[])[];
+  /** Of all these publishers together. */
+  readonly eventsPerSecond: number;
+  /** A publisher that waits for so many answers of one room pauses. */
+  readonly maxWaiting: number;
+  /** `sdk`: tries again until there is an answer. `once`: asks once, over the wire, so that refusals show. */
+  readonly manner: "sdk" | "once";
+};
+
+export type Order =
+  | { readonly type: "route"; readonly urls: readonly string[] }
+  | SubscribeOrder
+  | PublishOrder
+  | { readonly type: "stop" }
+  /** Whether each subscriber is at or past the given position of its rooms, and every publish is answered. */
+  | { readonly type: "progress"; readonly ends: { readonly [room: string]: Position } }
+  | { readonly type: "collect" };
+
+export type Progress = {
+  /** Publishes without an answer. */
+  readonly waiting: number;
+  /** Rooms of subscribers which are not there yet. */
+  readonly behind: number;
+  readonly joined: number;
+  readonly deliveries: number;
+  readonly published: number;
+  /** The newest acknowledged position of each room. */
+  readonly ends: { readonly [room: string]: Position & { readonly at: number } };
+};
+
+/** A connection that ended without this side having ended it. */
+export type Loss = { readonly at: number; readonly code: number; readonly reason: string };
+
+export type Collected = {
+  readonly records: PackedRecords;
+  readonly losses: readonly Loss[];
+  /** How long each absence of a client lasted, from the loss to all of its rooms joined again, in milliseconds. */
+  readonly gapsMs: readonly number[];
+  /** From sending to answer, of publishes that were refused, in milliseconds. */
+  readonly errors: readonly string[];
+};
+
+export type Answer = { readonly answer: unknown } | { readonly error: string };

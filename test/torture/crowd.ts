@@ -1,0 +1,184 @@
+/** Thousands of clients in a few processes of their own: subscribers who write down what they see, and publishers. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Position } from "../../protocol/positions.js";
+import type { Scope } from "../support/services/scope.js";
+import type { Answer, Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
+import { unpack } from "./packed.js";
+import type { Records } from "./records.js";
+
+const program = fileURLToPath(new URL("./crowd-program.js", import.meta.url));
+
+export type Subscribing = { readonly count: number; readonly rooms: readonly string[] } & Partial<
+  Pick<SubscribeOrder, "roomsEach" | "withinMs" | "resuming">
+>;
+export type Publishing = {
+  readonly count: number;
+  /** Shared out among the publishers: each has its own, or where they are fewer, several publishers share one. */
+  readonly rooms: readonly string[];
+  readonly eventsPerSecond: number;
+  readonly maxWaiting?: number;
+  readonly manner?: PublishOrder["manner"];
+};
+
+export type Told = {
+  readonly records: Records;
+  readonly losses: readonly Loss[];
+  readonly gapsMs: readonly number[];
+  /** What went wrong, counted. */
+  readonly errors: readonly string[];
+};
+
+/** How long an order may take, in milliseconds, on top of the time it asks for. */
+const PATIENCE_MS = 120_000;
+
+class Part {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, (answer: Answer) => void>();
+  #id = 0;
+
+  constructor(scope: Scope) {
+    // Plain JSON would take a minute over what the larger rows write down.
+    this.#child = fork(program, { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    this.#child.on("message", ({ id, ...answer }: Answer & { id: number }) => {
+      this.#waiting.get(id)?.(answer as Answer);
+      this.#waiting.delete(id);
+    });
+    this.#child.on("exit", () => {
+      for (const answer of this.#waiting.values()) answer({ error: "a crowd's process has ended" });
+      this.#waiting.clear();
+    });
+    scope.after(() => this.end());
+  }
+
+  ask<T>(order: Order, takesMs = 0): Promise<T> {
+    const id = ++this.#id;
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error(`a crowd's process did not answer ${order.type}`));
+      const timer = setTimeout(late, PATIENCE_MS + takesMs);
+      this.#waiting.set(id, (answer) => {
+        clearTimeout(timer);
+        if ("error" in answer) reject(new Error(answer.error));
+        else resolve(answer.answer as T);
+      });
+      this.#child.send({ id, order }, () => undefined);
+    });
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+export class Crowd {
+  readonly #parts: readonly Part[];
+  #publishers = 0;
+
+  private constructor(parts: readonly Part[]) {
+    this.#parts = parts;
+  }
+
+  /** Starts its processes. Connections go to `urls` in turn. */
+  static async start(scope: Scope, urls: readonly string[], processes = 1): Promise<Crowd> {
+    const crowd = new Crowd(Array.from({ length: processes }, () => new Part(scope)));
+    await crowd.route(urls);
+    return crowd;
+  }
+
+  /** Where connections go from now on. */
+  async route(urls: readonly string[]): Promise<void> {
+    await this.#all(() => ({ type: "route", urls }));
+  }
+
+  #all<T>(orderFor: (part: number) => Order, takesMs = 0): Promise<T[]> {
+    return Promise.all(this.#parts.map((part, index) => part.ask<T>(orderFor(index), takesMs)));
+  }
+
+  /** How much of `count` is for a part. */
+  #share(count: number, part: number): number {
+    return Math.floor(((part + 1) * count) / this.#parts.length) - Math.floor((part * count) / this.#parts.length);
+  }
+
+  /** Resolves when all have come; `joined` tells when they are in. */
+  async subscribe({ count, rooms, roomsEach = 1, withinMs = 0, resuming = 0 }: Subscribing): Promise<void> {
+    let start = 0;
+    const orders = this.#parts.map((_, index): Order => {
+      const share = this.#share(count, index);
+      // Each part goes on in the list of rooms where the one before it stops.
+      const from = (start * roomsEach) % rooms.length;
+      start += share;
+      const turned = [...rooms.slice(from), ...rooms.slice(0, from)];
+      return { type: "subscribe", count: share, rooms: turned, roomsEach, withinMs, resuming };
+    });
+    await this.#all((part) => orders[part] as Order, withinMs);
+  }
+
+  /** Starts publishers, who go on until `stop`. */
+  async publish(publishing: Publishing): Promise<void> {
+    const { count, rooms, eventsPerSecond, maxWaiting = 50, manner = "sdk" } = publishing;
+    const roomsOf = (publisher: number): string[] => {
+      if (count >= rooms.length) return [rooms[publisher % rooms.length] as string];
+      return rooms.filter((_, index) => index % count === publisher);
+    };
+    let first = 0;
+    const orders = this.#parts.map((_, index): Order => {
+      const share = this.#share(count, index);
+      const theirs = Array.from({ length: share }, (_, each) => roomsOf(first + each));
+      const order: PublishOrder = {
+        ...{ type: "publish", count: share, firstPublisher: this.#publishers + first, rooms: theirs },
+        ...{ eventsPerSecond: (eventsPerSecond * share) / count, maxWaiting, manner },
+      };
+      first += share;
+      return order;
+    });
+    this.#publishers += count;
+    await this.#all((part) => orders[part] as Order);
+  }
+
+  /** Publishes no more; what waits for an answer goes on waiting. */
+  async stop(): Promise<void> {
+    await this.#all(() => ({ type: "stop" }));
+  }
+
+  async progress(ends: { readonly [room: string]: Position } = {}): Promise<Progress> {
+    const all = await this.#all<Progress>(() => ({ type: "progress", ends }));
+    const sum = (of: (one: Progress) => number) => all.reduce((total, one) => total + of(one), 0);
+    const newest: { [room: string]: Position & { readonly at: number } } = {};
+    for (const [room, end] of all.flatMap((one) => Object.entries(one.ends))) {
+      const known = newest[room];
+      const isLater = known?.epoch === end.epoch ? end.offset > known.offset : end.at > (known?.at ?? 0);
+      if (isLater) newest[room] = end;
+    }
+    return {
+      waiting: sum((one) => one.waiting),
+      behind: sum((one) => one.behind),
+      joined: sum((one) => one.joined),
+      deliveries: sum((one) => one.deliveries),
+      published: sum((one) => one.published),
+      ends: newest,
+    };
+  }
+
+  /** All that was written down. The clients go on. */
+  async collect(): Promise<Told> {
+    const all = await this.#all<Collected>(() => ({ type: "collect" }));
+    const records = all.map((one) => unpack(one.records));
+    return {
+      records: {
+        published: records.flatMap((one) => one.published),
+        logs: records.flatMap((one) => one.logs),
+      },
+      losses: all.flatMap((one) => one.losses),
+      gapsMs: all.flatMap((one) => one.gapsMs),
+      errors: all.flatMap((one) => one.errors),
+    };
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#parts.map((part) => part.end()));
+  }
+}
