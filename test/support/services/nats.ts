@@ -32,6 +32,8 @@ export interface Nats {
   readonly dir: string;
   /** Throws while it does not run. */
   readonly pid: number;
+  /** The end of what it has printed, to be looked at when a test fails. */
+  readonly output: string;
   /** What its monitoring answers for `path`, such as `/connz?subs=1`. */
   monitor(path: string): Promise<Record<string, unknown>>;
   /** Ends the process. Resolves once it is gone. Default: SIGKILL. */
@@ -85,6 +87,9 @@ async function startOn(scope: Scope, port: number, options: NatsOptions): Promis
     dir,
     get pid() {
       return daemon.pid;
+    },
+    get output() {
+      return daemon.output;
     },
     monitor: (path) => fetchJson(`http://${HOST}:${monitorPort}${path}`),
     kill: (signal) => daemon.kill(signal),

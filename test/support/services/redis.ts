@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../eventually.js";
@@ -16,6 +16,8 @@ export interface RedisOptions {
   readonly dir?: string;
   /** Whether every write is on the disk before it is answered. Default: nothing is kept over a restart. */
   readonly persistent?: boolean;
+  /** Whether it is to watch others instead of keeping data: see `startSentinels`. */
+  readonly sentinel?: boolean;
 }
 
 /** A redis-server of this process, on loopback. */
@@ -26,6 +28,8 @@ export interface Redis {
   readonly dir: string;
   /** Throws while it does not run. */
   readonly pid: number;
+  /** The end of what it has printed, to be looked at when a test fails. */
+  readonly output: string;
   /** Sends one command over a connection of its own. Throws RedisError for an error in the answer. */
   command(...words: Word[]): Promise<Reply>;
   /** Ends the process. Resolves once it is gone. Default: SIGKILL. */
@@ -74,11 +78,11 @@ async function startOn(scope: Scope, port: number, options: RedisOptions): Promi
   const command = async (...words: Word[]) => (await redisCommands(port, ...login, words)).at(-1) ?? null;
   const daemon = new Daemon({
     program: "redis-server",
-    args: [...baseArgs(port, dir, options.persistent ?? false), ...args],
+    args: options.sentinel ? await sentinelArgs(port, dir) : [...baseArgs(port, dir, options.persistent), ...args],
     // Not only PING: another test's Redis may have taken the port, and would answer that as well.
     ready: async (pid) => {
       const info = String(await command("INFO"));
-      return info.includes(`process_id:${pid}\r\n`) && info.includes("loading:0\r\n");
+      return info.includes(`process_id:${pid}\r\n`) && !info.includes("loading:1\r\n");
     },
   });
   const stop = async () => {
@@ -100,6 +104,9 @@ async function startOn(scope: Scope, port: number, options: RedisOptions): Promi
     get pid() {
       return daemon.pid;
     },
+    get output() {
+      return daemon.output;
+    },
     command,
     kill: (signal) => daemon.kill(signal),
     start: () => daemon.start(),
@@ -109,12 +116,19 @@ async function startOn(scope: Scope, port: number, options: RedisOptions): Promi
   };
 }
 
-function baseArgs(port: number, dir: string, persistent: boolean): string[] {
+function baseArgs(port: number, dir: string, persistent = false): string[] {
   const common = ["--port", String(port), "--bind", HOST, "--dir", dir, "--save", ""];
   // Without a delay and a pause, so that a test's replica is there at once.
   const replication = ["--repl-diskless-sync-delay", "0"];
   const keeping = persistent ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
   return [...common, ...replication, ...keeping];
+}
+
+/** A sentinel wants a file, in which it notes what it finds out. */
+async function sentinelArgs(port: number, dir: string): Promise<string[]> {
+  const file = join(dir, "sentinel.conf");
+  await writeFile(file, `port ${port}\nbind ${HOST}\ndir "${dir}"\n`);
+  return [file, "--sentinel"];
 }
 
 export { RedisError, type Reply };

@@ -1,0 +1,105 @@
+import { eventually } from "../eventually.js";
+import { type Redis, type Reply, startRedis } from "./redis.js";
+import type { Scope } from "./scope.js";
+
+export interface SentinelOptions {
+  /** How many sentinels; more than half of them have to agree. Default: 3. */
+  readonly count?: number;
+  /** What they call the primary. Default: mymaster. */
+  readonly name?: string;
+  /** After what silence a primary counts as down, in milliseconds. Default: 1000. */
+  readonly downAfterMs?: number;
+  /** What Sentinel calls failover-timeout, in milliseconds. Default: 2000. */
+  readonly failoverTimeoutMs?: number;
+}
+
+export interface Sentinels {
+  readonly nodes: readonly Redis[];
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly urls: readonly string[];
+  readonly masterName: string;
+  /** The port of the primary that they all name, or undefined while they differ. */
+  primary(): Promise<number | undefined>;
+  /** Makes a replica the primary, with the primary's consent. Resolves once all name the new one, with its port. */
+  failover(): Promise<number>;
+  /** Resolves once all of them name another primary than that one, with its port. */
+  primaryAfter(port: number): Promise<number>;
+}
+
+/** Starts sentinels that watch `primary` and its replicas. Resolves once each knows all the replicas and the others. */
+export async function startSentinels(scope: Scope, primary: Redis, options: SentinelOptions = {}): Promise<Sentinels> {
+  const count = options.count ?? 3;
+  const masterName = options.name ?? "mymaster";
+  const nodes = await Promise.all(Array.from({ length: count }, () => startRedis(scope, { sentinel: true })));
+  const settings = { "down-after-milliseconds": options.downAfterMs ?? 1000, "failover-timeout": 2000 };
+  if (options.failoverTimeoutMs !== undefined) settings["failover-timeout"] = options.failoverTimeoutMs;
+  const quorum = Math.floor(count / 2) + 1;
+  for (const node of nodes) {
+    // How often they look and tell each other: seconds by default, which would be most of a test's time. In a failover
+    // they look once a second whatever this says, and one who has not heard of it for four periods undoes it.
+    await node.command("SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 500, "PING-PERIOD", 100);
+    await node.command("SENTINEL", "MONITOR", masterName, primary.host, primary.port, quorum);
+    for (const [name, value] of Object.entries(settings)) {
+      await node.command("SENTINEL", "SET", masterName, name, value);
+    }
+  }
+  const replicas = await replicasOf(primary);
+  for (const node of nodes) await untilKnown(node, masterName, { replicas, others: count - 1 });
+  return sentinels(nodes, masterName);
+}
+
+function sentinels(nodes: readonly Redis[], masterName: string): Sentinels {
+  const primary = async () => {
+    const named = await Promise.all(nodes.map((node) => namedBy(node, masterName)));
+    return named.every((port) => port === named[0]) ? named[0] : undefined;
+  };
+  const primaryAfter = async (old: number) => {
+    let port: number | undefined;
+    await eventually(async () => {
+      port = await primary();
+      return port !== undefined && port !== old;
+    }, "the sentinels name no new primary");
+    return port as number;
+  };
+  const failover = async () => {
+    const old = await primary();
+    await nodes[0]?.command("SENTINEL", "FAILOVER", masterName);
+    return primaryAfter(old ?? 0);
+  };
+  const hosts = nodes.map(({ host, port }) => ({ host, port }));
+  return { nodes, hosts, urls: nodes.map(({ url }) => url), masterName, primary, failover, primaryAfter };
+}
+
+/** Undefined of a sentinel that does not run. */
+async function namedBy(node: Redis, masterName: string): Promise<number | undefined> {
+  const address = await node.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName).catch(() => null);
+  return Array.isArray(address) ? Number(address[1]) : undefined;
+}
+
+async function replicasOf(primary: Redis): Promise<number> {
+  const info = String(await primary.command("INFO", "replication"));
+  return Number(/connected_slaves:(\d+)/.exec(info)?.[1] ?? 0);
+}
+
+async function untilKnown(
+  node: Redis,
+  masterName: string,
+  wanted: { readonly replicas: number; readonly others: number },
+): Promise<void> {
+  await eventually(async () => {
+    const state = pairs(await node.command("SENTINEL", "MASTER", masterName));
+    const replicas = await node.command("SENTINEL", "REPLICAS", masterName);
+    const up = Array.isArray(replicas) && replicas.every((each) => pairs(each).get("master-link-status") === "ok");
+    return (
+      up &&
+      state.get("num-slaves") === String(wanted.replicas) &&
+      state.get("num-other-sentinels") === String(wanted.others)
+    );
+  }, "the sentinels never found each other and the replicas");
+}
+
+/** An answer of names and values in turn. */
+function pairs(reply: Reply): Map<Reply, Reply> {
+  const list = Array.isArray(reply) ? reply : [];
+  return new Map(list.flatMap((name, at) => (at % 2 === 0 ? [[name, list[at + 1] ?? null]] : [])));
+}
