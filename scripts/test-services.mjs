@@ -1,11 +1,22 @@
 // Finds the servers that the tests run against and installs what is missing, where that can be done.
 // A missing one is a failure, never a silently skipped test.
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** The programs a test run starts, and the Debian package that each is in. */
-const services = [{ program: "chromium", debianPackage: "chromium" }];
+const services = [
+  { program: "chromium", debianPackage: "chromium" },
+  { program: "redis-server", debianPackage: "redis-server" },
+  { program: "nats-server", debianPackage: "nats-server" },
+  { program: "haproxy", debianPackage: "haproxy" },
+];
+
+/** Where Debian puts servers; often not on the PATH of a user other than root. */
+const serverFolders = ["/usr/local/sbin", "/usr/sbin"];
+
+/** Debian asks this program whether an installed server may be started; 101 is no. */
+const POLICY = "/usr/sbin/policy-rc.d";
 
 const missing = () => services.filter(({ program }) => !onPath(program));
 
@@ -27,14 +38,26 @@ function aptGet(...args) {
   return status === 0;
 }
 
+/** Installs packages without starting the servers in them: the tests start their own, on ports of their own. */
+function install(packages) {
+  const ours = !existsSync(POLICY);
+  if (ours) writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" });
+  try {
+    if (aptGet("update")) aptGet("install", "-y", "--no-install-recommends", ...packages);
+  } finally {
+    if (ours) rmSync(POLICY);
+  }
+}
+
 /** Returns once every service is on the PATH; otherwise says in one line what to install, and returns false. */
 export function findServices() {
+  process.env.PATH = [process.env.PATH ?? "", ...serverFolders].join(delimiter);
   const needed = missing();
   if (needed.length === 0) return true;
   const packages = needed.map((service) => service.debianPackage);
   if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
     console.log(`installing for the tests: ${packages.join(" ")}`);
-    if (aptGet("update")) aptGet("install", "-y", "--no-install-recommends", ...packages);
+    install(packages);
   }
   const still = missing().map((service) => service.program);
   if (still.length === 0) return true;
