@@ -168,6 +168,36 @@ test("an event that comes again in a later epoch is repeated", () => {
   assert.deepEqual(faults(published, log(entries)), { repeated: 1 });
 });
 
+test("a reset that leads back within an epoch voids what was seen between, for those who were told", () => {
+  const published = [...acknowledged(4), sent(5, at(1000))];
+  const ahead = log([joined(at(0)), ...all(1, 2, 3, 4), reset(at(2), 45), saw(5, at(1000))]);
+  const behind = log([joined(at(0)), ...all(1, 2, 3), reset(at(2), 45), saw(5, at(1000))], true, "s2");
+  const untold = log([joined(at(0)), ...all(1, 2), saw(5, at(1000))], true, "s3");
+  assert.deepEqual(faults(published, ahead), {});
+  assert.deepEqual(faults(published, ahead, behind), { excused: 1 });
+  assert.deepEqual(faults(published, ahead, untold), { lost: 2, holes: 1 });
+});
+
+test("after a reset that leads back, what follows is owed", () => {
+  const published = [...acknowledged(3), sent(4, at(1000)), sent(5, at(1001))];
+  const entries = [joined(at(0)), ...all(1, 2, 3), reset(at(2), 45), saw(5, at(1001))];
+  assert.deepEqual(faults(published, log(entries)), { lost: 1, holes: 1 });
+});
+
+test("an event whose key went with the log's end may come again after the reset, not before it", () => {
+  const published = [...acknowledged(2), sent(3, at(1000))];
+  const again = saw(3, at(1000));
+  assert.deepEqual(faults(published, log([joined(at(0)), ...all(1, 2, 3), reset(at(2), 35), again], false)), {
+    repeated: 1,
+  });
+  assert.deepEqual(faults(published, log([joined(at(0)), ...all(1, 2, 3), again], false)), { dup: 1 });
+});
+
+test("a reset forward within an epoch lets nothing come twice", () => {
+  const entries = [joined(at(0)), ...all(1), reset(at(3), 35), saw(1, at(4))];
+  assert.deepEqual(faults(acknowledged(1), log(entries)), { dup: 1 });
+});
+
 test("what is known only from another subscriber is owed too, though nobody had an answer", () => {
   const published = [sent(1, undefined, "unknown"), sent(2, at(2))];
   const logs = [log([joined(at(0)), ...all(1, 2)]), log([joined(at(0)), ...all(2)], true, "s2")];

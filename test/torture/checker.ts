@@ -2,15 +2,18 @@
  * The judge of the torture table: holds what was seen against what was published. Pure.
  *
  * A `reset` excuses exactly what it covers: what the subscriber had not seen of the log that it leaves, and what lies
- * before the position at which it goes on. Everything after that position is owed again.
+ * before the position at which it goes on. Everything after that position is owed again. A reset that leads back within
+ * an epoch says that the log has lost what was between (a failover without its last events); that part is void, and
+ * excused for those who were told so, not for others.
  */
+import type { Position } from "../../protocol/positions.js";
 import type { Entry, Published, Records, SubscriberLog } from "./records.js";
 
 /** Counts of faults. All but `excused` and `repeated` break a promise. */
 export type Faults = {
   /** Acknowledged, never seen by a subscriber who was owed it, and no reset covers it: pairs of subscriber and event. */
   lost: number;
-  /** Seen twice by one subscriber in one epoch. */
+  /** Seen twice by one subscriber, and the log that had it the first time was not lost meanwhile. */
   dup: number;
   /** Seen after one that came later in the log, or later from the same publisher. */
   inverted: number;
@@ -22,7 +25,7 @@ export type Faults = {
   holes: number;
   /** Acknowledged and not seen, and a reset said so: pairs of subscriber and event. */
   excused: number;
-  /** Seen again in a later epoch: its publisher had no answer, and the log that remembered its key is lost. */
+  /** Seen again after a reset: its publisher had no answer, and the part of the log that knew its key is lost. */
   repeated: number;
 };
 
@@ -59,6 +62,7 @@ const keyOf = (value: { readonly publisher: number; readonly counter: number }):
 class KnownLog {
   readonly #events = new Map<number, string>();
   readonly #divergent = new Set<number>();
+  readonly #void: (readonly [number, number])[] = [];
   #offsets: readonly number[] | undefined;
 
   /** Whether the place holds this event, as far as is known; `false` once for each place that does not. */
@@ -78,6 +82,15 @@ class KnownLog {
 
   at(offset: number): string | undefined {
     return this.#events.get(offset);
+  }
+
+  /** Someone who had come to `end` was led back to `start`. */
+  voidBetween(start: number, end: number): void {
+    this.#void.push([start, end]);
+  }
+
+  isVoid(offset: number): boolean {
+    return this.#void.some(([start, end]) => offset > start && offset <= end);
   }
 }
 
@@ -141,11 +154,19 @@ function notePublished(truth: RoomTruth, one: Published, tally: Tally): void {
 }
 
 function noteSeen(truth: RoomTruth, log: SubscriberLog, tally: Tally): void {
+  let at: Position | undefined;
   for (const entry of log.entries) {
-    if (entry.type !== "event" || entry.epoch === "") continue;
-    note(truth, log.room, entry.epoch, entry.offset, keyOf(entry), tally);
+    const next = entry.type === "event" ? entry : entry.position;
+    if (next === undefined || next.epoch === "") continue;
+    if (entry.type === "event") note(truth, log.room, entry.epoch, entry.offset, keyOf(entry), tally);
+    if (entry.type === "reset" && isBack(at, next)) truth.epochs.get(next.epoch)?.voidBetween(next.offset, at.offset);
+    at = next;
   }
 }
+
+/** Whether the way from one position to the next leads back within an epoch. */
+const isBack = (from: Position | undefined, to: Position): from is Position =>
+  from !== undefined && from.epoch === to.epoch && to.offset < from.offset;
 
 type EventEntry = Extract<Entry, { type: "event" }>;
 
@@ -156,8 +177,10 @@ class LogCheck {
   readonly #tally: Tally;
   readonly #runs: Run[] = [];
   readonly #resets: number[] = [];
-  /** Events seen, and in which epoch last. */
-  readonly #seen = new Map<string, string>();
+  /** Events seen, and in which generation last. */
+  readonly #seen = new Map<string, number>();
+  /** Counts the losses of a log, or of its end, that this subscriber was told of or noticed. */
+  #generation = 0;
   /** The furthest counter seen of each publisher, of what was acknowledged. */
   readonly #furthest = new Map<number, number>();
 
@@ -172,7 +195,7 @@ class LogCheck {
       if (entry.type === "event") this.#event(entry);
       else if (entry.type === "reset") {
         this.#resets.push(entry.at);
-        this.#begin(entry.position);
+        this.#reset(entry.position);
       } else this.#joined(entry.position);
     }
     const last = this.#runs.at(-1);
@@ -185,21 +208,29 @@ class LogCheck {
     this.#tally.add(fault, () => `${this.#log.subscriber} in ${this.#log.room}: ${words}`);
   }
 
-  #begin(position: { readonly epoch: string; readonly offset: number } | undefined): void {
+  #reset(position: Position | undefined): void {
+    const run = this.#runs.at(-1);
+    const isOfSameLog = run !== undefined && run.epoch === position?.epoch && position.offset >= run.to;
+    if (!isOfSameLog) this.#generation++;
+    this.#begin(position);
+  }
+
+  #begin(position: Position | undefined): void {
     if (position === undefined) return;
     this.#runs.push({ epoch: position.epoch, from: position.offset, to: position.offset, offsets: [] });
   }
 
   /** The first join begins a run, further ones say how far it is. */
-  #joined(position: { readonly epoch: string; readonly offset: number } | undefined): void {
+  #joined(position: Position | undefined): void {
     const run = this.#runs.at(-1);
     if (run === undefined || position === undefined) this.#begin(position);
     else if (run.epoch !== position.epoch) this.#epochChanged(run, position);
     else run.to = Math.max(run.to, position.offset);
   }
 
-  #epochChanged(run: Run, position: { readonly epoch: string; readonly offset: number }): void {
+  #epochChanged(run: Run, position: Position): void {
     this.#tell("holes", `from ${run.epoch}@${run.to} to ${position.epoch}@${position.offset} without a reset`);
+    this.#generation++;
     this.#begin(position);
   }
 
@@ -211,11 +242,11 @@ class LogCheck {
       this.#tell("phantom", `${key} was ${published === undefined ? "never published here" : "refused"}`);
     }
     const before = this.#seen.get(key);
-    if (before === entry.epoch) this.#tell("dup", `${key} at ${entry.epoch}@${entry.offset}`);
+    if (before === this.#generation) this.#tell("dup", `${key} at ${entry.epoch}@${entry.offset}`);
     else if (before !== undefined) this.#tell("repeated", `${key} at ${entry.epoch}@${entry.offset}`);
     else if (again || this.#isBehind(entry, published))
       this.#tell("inverted", `${key} at ${entry.epoch}@${entry.offset}`);
-    this.#seen.set(key, entry.epoch);
+    this.#seen.set(key, this.#generation);
   }
 
   /** Adds the event to its run. Whether it is at or before a place that the run had come to. */
@@ -240,14 +271,22 @@ class LogCheck {
   }
 
   #lookForHoles(run: Run): void {
-    const seen = new Set(run.offsets);
+    const known = this.#truth.epochs.get(run.epoch);
+    const seen = new Set(this.#runs.filter(({ epoch }) => epoch === run.epoch).flatMap(({ offsets }) => offsets));
     let inHole = false;
-    for (const offset of this.#truth.epochs.get(run.epoch)?.offsets ?? []) {
+    for (const offset of known?.offsets ?? []) {
       if (offset <= run.from || offset > run.to) continue;
-      const isMissing = !seen.has(offset);
+      const isMissing = !seen.has(offset) && !this.#wasToldVoid(known?.at(offset), run.epoch, offset);
       if (isMissing && !inHole) this.#tell("holes", `nothing of ${run.epoch}@${offset}`);
       inHole = isMissing;
     }
+  }
+
+  /** Whether the place was lost by the log itself, and the subscriber was told after it had been filled. */
+  #wasToldVoid(key: string | undefined, epoch: string, offset: number): boolean {
+    if (this.#truth.epochs.get(epoch)?.isVoid(offset) !== true) return false;
+    const sentAt = this.#truth.published.get(key ?? "")?.sentAt ?? Number.POSITIVE_INFINITY;
+    return this.#resets.some((at) => at >= sentAt);
   }
 
   #lookForLosses(): void {
@@ -255,8 +294,10 @@ class LogCheck {
     if (first === undefined) return;
     for (const one of this.#truth.acknowledged) {
       if (this.#seen.has(keyOf(one)) || one.position === undefined) continue;
-      const fate = this.#fateOf(one, first.at);
-      if (fate !== undefined) this.#tell(fate, `${keyOf(one)} at ${one.position.epoch}@${one.position.offset}`);
+      const { epoch, offset } = one.position;
+      const isVoid = this.#wasToldVoid(keyOf(one), epoch, offset);
+      const fate = isVoid ? "excused" : this.#fateOf(one, first.at);
+      if (fate !== undefined) this.#tell(fate, `${keyOf(one)} at ${epoch}@${offset}`);
     }
   }
 
