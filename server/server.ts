@@ -5,6 +5,7 @@ import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import { TicketSeal } from "./access/ticket.js";
 import { TokenError, verifyToken } from "./access/token.js";
+import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine } from "./engine/open.js";
@@ -18,6 +19,7 @@ import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
 import { isLoopback } from "./transport/upgrade.js";
 import { WebSockets } from "./transport/websocket.js";
+import { versionOf } from "./version.js";
 
 export type {
   Action,
@@ -28,7 +30,7 @@ export type {
   Identity,
   PublishQuestion,
 } from "./hooks/hooks.js";
-export type { Log, Position, Settings, SettingsInput };
+export type { Count, Counts, Log, NodeInfo, Position, Settings, SettingsInput };
 export { ConfigError, ListenError, ProtocolError, Refusal };
 
 /** Settings as in `docs/operations.md`, and the application's hooks. */
@@ -65,6 +67,20 @@ export interface Server {
   readonly openRooms: number;
   /** What of the engines cannot be reached now, a line each; empty when everything works. */
   problems(): readonly string[];
+  /** The nodes that are there, this one first: those that gave a sign of life within `leaseMs`. */
+  nodes(): readonly NodeInfo[];
+  /**
+   * Closes every session of the user, on all nodes (close code 4201: the SDK does not come back by itself). Whether the
+   * user may come back is for `authenticate` to say. Resolves with how many there were. Rejects with `ProtocolError` for
+   * what cannot be a user, and with `EngineError` where the other nodes cannot be asked; it is done on this one then too.
+   */
+  disconnect(user: string): Promise<Count>;
+  /** Takes the user's sessions out of the room, on all nodes, and tells each. Resolves and rejects as `disconnect` does. */
+  remove(user: string, room: string): Promise<Count>;
+  /** How many clients and open rooms there are, on all nodes. Rejects with `EngineError` where they cannot be asked. */
+  counts(): Promise<Counts>;
+  /** How many clients are in the room, on all nodes. Rejects as `counts` does, and with `ProtocolError`. */
+  count(room: string): Promise<Count>;
   /**
    * Publishes an event, as the application. Resolves once it is in the log, with its position; with `undefined` in a
    * room without history. Rejects with `ProtocolError` for names or data that cannot travel, and with `EngineError`.
@@ -139,9 +155,25 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     openBroker: await openEngine(settings, demandsOf(settings), log),
     fanout: sockets,
     rulesFor,
+    reserved: { deliver: (room, events) => cluster.deliver(room, events), suspect: () => cluster.suspect() },
     lingerMs: settings.lingerMs,
     checkMs: settings.checkMs,
   });
+  let state: "starting" | "ready" | "closing" = "starting";
+  const actions: NodeActions = {
+    state: () => ({
+      connections: sessions.size,
+      sessions: sessions.welcomed,
+      rooms: rooms.size,
+      problems: rooms.broker.problems(),
+      draining: state === "closing",
+    }),
+    disconnect: (user) => sessions.disconnect(user),
+    remove: (user, room) => sessions.takeOut(user, room),
+    count: (room) => rooms.find(room)?.size ?? 0,
+  };
+  const { node: name, leaseMs } = settings;
+  const cluster = new Cluster({ name, version: versionOf(), broker: rooms.broker, actions, leaseMs, log });
   const sessions = new Sessions({
     context: {
       node: settings.node,
@@ -157,16 +189,18 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     helloTimeoutMs: settings.helloTimeoutMs,
     publishedBytes: () => sockets.publishedBytes,
   });
-  let state: "starting" | "ready" | "closing" = "starting";
   const problems = (): string[] => [...(state === "ready" ? [] : [state]), ...rooms.broker.problems()];
   listener.serve(httpRoutes({ problems, engines: enginesIn(settings), page: settings.page }), failed);
   const onClosing = () => {
     state = "closing";
+    cluster.announce();
   };
-  const server = new Node({ settings, log, listener, sockets, rooms, sessions, onClosing });
+  const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, onClosing });
   await reached(rooms.broker, log);
   await server.listen();
   state = "ready";
+  // It goes on trying by itself where the engine is away.
+  void cluster.start();
   return server;
 }
 
@@ -200,6 +234,7 @@ type Parts = {
   readonly sockets: WebSockets;
   readonly rooms: Rooms;
   readonly sessions: Sessions;
+  readonly cluster: Cluster;
   readonly onClosing: () => void;
 };
 
@@ -272,13 +307,33 @@ class Node implements Server {
     return rooms.broker.publish(room, published, rooms.rulesFor(room));
   }
 
+  nodes(): readonly NodeInfo[] {
+    return this.#parts.cluster.nodes();
+  }
+
+  disconnect(user: string): Promise<Count> {
+    return this.#parts.cluster.disconnect(user);
+  }
+
+  remove(user: string, room: string): Promise<Count> {
+    return this.#parts.cluster.remove(user, room);
+  }
+
+  counts(): Promise<Counts> {
+    return this.#parts.cluster.counts();
+  }
+
+  count(room: string): Promise<Count> {
+    return this.#parts.cluster.count(room);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const { listener, sockets, rooms, sessions, log, settings, onClosing } = this.#parts;
+    const { listener, sockets, rooms, sessions, cluster, log, settings, onClosing } = this.#parts;
     const until = performance.now() + settings.shutdownMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
@@ -293,6 +348,7 @@ class Node implements Server {
     };
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
     await lookUntil(() => sessions.pending === 0);
+    await cluster.close();
     await rooms.close();
     await lookUntil(() => sockets.open === 0);
     if (sockets.open > 0) {

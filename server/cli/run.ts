@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { nearest } from "../nearest.js";
+import { versionOf } from "../version.js";
 import { commandsHelp } from "./help.js";
 import { serve } from "./serve.js";
 
@@ -9,16 +9,11 @@ export type Environment = { readonly [name: string]: string | undefined };
 /** A command takes what stands behind its name, and sets `process.exitCode`. */
 const commands: { readonly [name: string]: (args: readonly string[], env: Environment) => Promise<void> } = { serve };
 
-function version(): string {
-  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 /** Does what the arguments ask for; without a command it serves. Exit code 2 says that the arguments are wrong. */
 export async function run(args: readonly string[], env: Environment): Promise<void> {
   const [first, ...rest] = args;
   if (first === "--help" || first === "-h" || first === "help") return print(commandsHelp());
-  if (first === "--version" || first === "-v") return print(`roomcast ${version()}, Node ${process.versions.node}`);
+  if (first === "--version" || first === "-v") return print(`roomcast ${versionOf()}, Node ${process.versions.node}`);
   if (first === undefined || first.startsWith("-")) return serve(args, env);
   const command = Object.hasOwn(commands, first) ? commands[first] : undefined;
   if (command !== undefined) return command(rest, env);

@@ -75,6 +75,13 @@ export class Room {
     return this.rules.history.size > 0;
   }
 
+  /** How many of this node's clients are in. */
+  get size(): number {
+    let size = 0;
+    for (const count of this.#readers.values()) size += count;
+    return size;
+  }
+
   /** Where the room is on this node; `undefined` in a room without history. */
   get position(): Position | undefined {
     return this.#tail && { epoch: this.#tail.epoch, offset: this.#tail.end };

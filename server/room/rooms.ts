@@ -4,6 +4,12 @@ import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/
 import { type Fanout, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 
+/** Whoever listens in the server's own rooms. */
+export interface Reserved {
+  deliver(room: string, events: readonly RoomEvent[]): void;
+  suspect(room: string): void;
+}
+
 export type RoomsOptions = {
   readonly openBroker: OpenBroker;
   readonly fanout: Fanout;
@@ -12,8 +18,8 @@ export type RoomsOptions = {
   readonly lingerMs: number;
   /** How often each tail is compared with its log's end, in milliseconds; 0: never, where nothing can be lost. */
   readonly checkMs: number;
-  /** Where events of the server's own rooms go. */
-  readonly reserved?: (room: string, events: readonly RoomEvent[]) => void;
+  /** Where events of the server's own rooms go, and that some may not have come. */
+  readonly reserved?: Reserved;
 };
 
 /** The most rooms that linger at once; beyond it the one that has lingered longest is closed. */
@@ -47,7 +53,7 @@ export class Rooms {
     const deliver: Deliver = (name, epoch, events, previous) => {
       const room = this.#rooms.get(name);
       if (room !== undefined) room.deliver(epoch, events, previous);
-      else if (name.startsWith(RESERVED)) reserved?.(name, events);
+      else if (name.startsWith(RESERVED)) reserved?.deliver(name, events);
       else this.strays++;
     };
     this.broker = options.openBroker(deliver, (name) => this.#suspect(name));
@@ -138,6 +144,7 @@ export class Rooms {
   /** The engine says that this room's events may not have reached this node. */
   #suspect(name: string): void {
     const room = this.#rooms.get(name);
+    if (room === undefined && name.startsWith(RESERVED)) this.#options.reserved?.suspect(name);
     if (room?.hasHistory !== true) return;
     this.#doubtful.add(room);
     this.#lookAtDoubtful();

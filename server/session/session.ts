@@ -307,6 +307,14 @@ export class Session {
     return true;
   }
 
+  /** Takes the session out of a room it is in or about to be in, and tells the client why; whether there was one. */
+  removeFrom(name: string, code: ErrorCode): boolean {
+    const wasOpening = this.opening.delete(name);
+    if (!this.leave(name) && !wasOpening) return false;
+    this.send({ type: "removed", room: name, code });
+    return true;
+  }
+
   close(code: CloseCode, reason?: string): void {
     if (this.state === "closed") return;
     this.context.log.debug("closing a session", { session: this.id, code });

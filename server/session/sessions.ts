@@ -6,6 +6,10 @@ import { type Registry, Session, type SessionContext } from "./session.js";
 const RENEW_AHEAD_MS = 60_000;
 /** How often the registry looks after its sessions, in milliseconds. */
 const SWEEP_MS = 250;
+/** How long a walk over all sessions may take in one turn of the event loop, in milliseconds. */
+const WALK_MS = 5;
+/** How many sessions are walked over between two looks at the clock. */
+const WALK_STEP = 256;
 
 export type SessionsOptions = {
   readonly context: SessionContext;
@@ -37,6 +41,11 @@ export class Sessions implements Registry {
 
   get size(): number {
     return this.#byId.size + this.#silent.size;
+  }
+
+  /** How many were welcomed. */
+  get welcomed(): number {
+    return this.#byId.size;
   }
 
   /** Begins the session of a link that has just opened. */
@@ -91,6 +100,36 @@ export class Sessions implements Registry {
     if (bytes - this.#checkedBytes < this.context.limits.maxBackpressureBytes / 16) return;
     this.#checkedBytes = bytes;
     for (const session of this.#byId.values()) session.checkBacklog();
+  }
+
+  /** Closes every session of the user, for good; how many there were. */
+  disconnect(user: string): Promise<number> {
+    return this.#forUser(user, (session) => {
+      session.close(closeCodes.disconnected, "disconnected by the server");
+      return true;
+    });
+  }
+
+  /** Takes every session of the user out of the room, and tells it; how many were in it. */
+  takeOut(user: string, room: string): Promise<number> {
+    return this.#forUser(user, (session) => session.removeFrom(room, "forbidden"));
+  }
+
+  /**
+   * Does it for every session of the user that is open by the end; how many it was done for. It is asked rarely, and an index by
+   * user would cost memory for every session: so it walks over all of them, a little in each turn of the loop.
+   */
+  async #forUser(user: string, act: (session: Session) => boolean): Promise<number> {
+    let count = 0;
+    let steps = 0;
+    let began = performance.now();
+    for (const session of this.#byId.values()) {
+      if (session.user === user && act(session)) count++;
+      if (++steps % WALK_STEP > 0 || performance.now() - began < WALK_MS) continue;
+      await new Promise((next) => setImmediate(next));
+      began = performance.now();
+    }
+    return count;
   }
 
   /** Closes every session, with the reason that `reasonFor` gives each. */

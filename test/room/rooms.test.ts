@@ -285,14 +285,18 @@ test("a delivery for a room that nobody here has open is counted, and one of the
     rulesFor: () => defaultRules,
     lingerMs: 0,
     checkMs: 0,
-    reserved: (room, events) => own.push(room, ...events.map(({ data }) => data.value)),
+    reserved: {
+      deliver: (room, events) => own.push(room, ...events.map(({ data }) => data.value)),
+      suspect: (room) => own.push(`${room}?`),
+    },
   });
   t.after(() => rooms.close());
   for (const name of ["r:1", "$own"]) {
     await rooms.broker.subscribe(name, defaultRules);
     await rooms.broker.publish(name, { event: "e", data: Payload.ofValue(1), at: 0 }, defaultRules);
   }
-  assert.deepEqual([rooms.strays, own], [1, ["$own", 1]]);
+  (rooms.broker as WatchedBroker).suspect("$own");
+  assert.deepEqual([rooms.strays, own], [1, ["$own", 1, "$own?"]]);
 });
 
 test("a reader who is ahead of this node waits until the node has caught up, and is believed no further", async (t) => {
