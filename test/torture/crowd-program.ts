@@ -12,6 +12,7 @@ const published: number[] = [];
 const losses: Loss[] = [];
 const errors = new Map<string, number>();
 const subscribers: Subscriber[] = [];
+const ways: Way[] = [];
 const publishers: Publisher[] = [];
 const stops: (() => void)[] = [];
 const ends: { [room: string]: Position & { readonly at: number } } = {};
@@ -22,15 +23,48 @@ let dialed = Math.floor(Math.random() * 1000);
 /** Where the next connection goes: to the nodes in turn, as behind a name with several addresses. */
 const nextUrl = (): string => urls[dialed++ % urls.length] as string;
 
-class Routed extends WebSocket {
-  constructor(_: string, protocols: string[]) {
-    super(`${nextUrl().replace("http", "ws")}/v1/socket`, protocols, { perMessageDeflate: false });
+/** Where nobody listens. */
+const NOWHERE = "http://127.0.0.1:1";
+
+/** One client's way to the nodes, which can be cut for a while. */
+class Way {
+  #awayUntil = 0;
+  #socket: WebSocket | undefined;
+  readonly Socket: new (
+    url: string,
+    protocols: string[],
+  ) => WebSocket;
+
+  constructor() {
+    const url = () => (Date.now() < this.#awayUntil ? NOWHERE : nextUrl());
+    const opened = (socket: WebSocket) => {
+      this.#socket = socket;
+    };
+    this.Socket = class extends WebSocket {
+      constructor(_: string, protocols: string[]) {
+        super(`${url().replace("http", "ws")}/v1/socket`, protocols, { perMessageDeflate: false });
+        opened(this);
+      }
+    };
+  }
+
+  cut(forMs: number): void {
+    this.#awayUntil = Date.now() + forMs;
+    this.#socket?.terminate();
   }
 }
 
-function open(options: { readonly queueSize?: number } = {}): Client {
-  const client = connect("http://nodes", { WebSocket: Routed, ...options });
+function open(way: Way, queueSize = 1000): Client {
+  const client = connect("http://nodes", { WebSocket: way.Socket, queueSize });
+  let isConnected = false;
   client.on("error", (error) => fault(error.message));
+  client.on("state", (state) => {
+    // Only what ends a connection that stood: attempts that fail are its consequence.
+    if (isConnected && (state.status === "waiting" || state.status === "closed")) {
+      losses.push({ at: Date.now(), code: state.code, reason: state.reason });
+    }
+    if (state.status !== "connecting") isConnected = state.status === "connected";
+  });
   return client;
 }
 
@@ -46,7 +80,9 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     // A burst of connections is spread a little, so that it is the rooms that are tested and not the listen queue.
     else if (index % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 20));
-    const client = open();
+    const way = new Way();
+    ways.push(way);
+    const client = open(way);
     const subscriber = new Subscriber(`${process.pid}-${subscribers.length + 1}`, client, epochs);
     subscribers.push(subscriber);
     for (let each = 0; each < order.roomsEach; each++) {
@@ -60,7 +96,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
 
 function publish(order: PublishOrder): void {
   const mine = Array.from({ length: order.count }, (_, index) => {
-    const manner = order.manner === "sdk" ? new BySdk(open({ queueSize: 100_000 })) : new Once(nextUrl, losses);
+    const manner = order.manner === "sdk" ? new BySdk(open(new Way(), 100_000)) : new Once(nextUrl, losses);
     return new Publisher(
       order.firstPublisher + index,
       order.rooms[index] ?? [],
@@ -97,7 +133,7 @@ function collect(): Collected {
   const logs = subscribers.flatMap((subscriber) => subscriber.logs());
   return {
     records: { epochs: epochs.all, rooms: roomWords.all, logs, published },
-    losses: [...losses, ...subscribers.flatMap((subscriber) => subscriber.losses)],
+    losses,
     gapsMs: subscribers.flatMap((subscriber) => subscriber.gapsMs),
     errors: [...errors].map(([text, count]) => `${count} × ${text}`),
   };
@@ -114,6 +150,9 @@ async function obey(order: Order): Promise<unknown> {
       return publish(order);
     case "stop":
       for (const stop of stops.splice(0)) stop();
+      return undefined;
+    case "cut":
+      for (const way of ways.slice(0, Math.ceil(ways.length * order.share))) way.cut(order.forMs);
       return undefined;
     case "progress":
       return progress(order.ends);

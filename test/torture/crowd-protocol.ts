@@ -35,6 +35,8 @@ export type Order =
   | SubscribeOrder
   | PublishOrder
   | { readonly type: "stop" }
+  /** Cuts the connections of a share of the subscribers, the first that came, and keeps them away. */
+  | { readonly type: "cut"; readonly share: number; readonly forMs: number }
   /** Whether each subscriber is at or past the given position of its rooms, and every publish is answered. */
   | { readonly type: "progress"; readonly ends: { readonly [room: string]: Position } }
   | { readonly type: "collect" };
@@ -59,7 +61,7 @@ export type Collected = {
   readonly losses: readonly Loss[];
   /** How long each absence of a client lasted, from the loss to all of its rooms joined again, in milliseconds. */
   readonly gapsMs: readonly number[];
-  /** From sending to answer, of publishes that were refused, in milliseconds. */
+  /** What went wrong, counted. */
   readonly errors: readonly string[];
 };
 

@@ -1,6 +1,5 @@
 /** A user's client in some rooms, which writes down all that it is given. Runs in a crowd's process. */
 import type { Client, Position, Room } from "../../client/index.js";
-import type { Loss } from "./crowd-protocol.js";
 import { type PackedLog, packEntry, type Words } from "./packed.js";
 import type { Entry } from "./records.js";
 
@@ -14,7 +13,6 @@ export class Subscriber {
   readonly #epochs: Words;
   readonly #watched: Watched[] = [];
   #lostAt: number | undefined;
-  readonly losses: Loss[] = [];
   readonly gapsMs: number[] = [];
   deliveries = 0;
 
@@ -22,10 +20,7 @@ export class Subscriber {
     this.#name = name;
     this.#epochs = epochs;
     client.on("state", (state) => {
-      if (state.status !== "waiting" && state.status !== "closed") return;
-      if (state.status === "waiting" && this.#lostAt !== undefined) return;
-      this.losses.push({ at: Date.now(), code: state.code, reason: state.reason });
-      this.#lostAt = Date.now();
+      if (state.status === "waiting") this.#lostAt ??= Date.now();
     });
   }
 

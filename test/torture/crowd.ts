@@ -117,19 +117,20 @@ export class Crowd {
     await this.#all((part) => orders[part] as Order, withinMs);
   }
 
-  /** Starts publishers, who go on until `stop`. */
-  async publish(publishing: Publishing): Promise<void> {
+  /** Starts publishers, who go on until `stop`. Resolves with what tells their events from those of others. */
+  async publish(publishing: Publishing): Promise<(one: { readonly publisher: number }) => boolean> {
     const { count, rooms, eventsPerSecond, maxWaiting = 50, manner = "sdk" } = publishing;
     const roomsOf = (publisher: number): string[] => {
       if (count >= rooms.length) return [rooms[publisher % rooms.length] as string];
       return rooms.filter((_, index) => index % count === publisher);
     };
+    const before = this.#publishers;
     let first = 0;
     const orders = this.#parts.map((_, index): Order => {
       const share = this.#share(count, index);
       const theirs = Array.from({ length: share }, (_, each) => roomsOf(first + each));
       const order: PublishOrder = {
-        ...{ type: "publish", count: share, firstPublisher: this.#publishers + first, rooms: theirs },
+        ...{ type: "publish", count: share, firstPublisher: before + first, rooms: theirs },
         ...{ eventsPerSecond: (eventsPerSecond * share) / count, maxWaiting, manner },
       };
       first += share;
@@ -137,6 +138,12 @@ export class Crowd {
     });
     this.#publishers += count;
     await this.#all((part) => orders[part] as Order);
+    return ({ publisher }) => publisher >= before && publisher < before + count;
+  }
+
+  /** Cuts the connections of a share of the subscribers, and keeps them away. */
+  async cut(share: number, forMs: number): Promise<void> {
+    await this.#all(() => ({ type: "cut", share, forMs }));
   }
 
   /** Publishes no more; what waits for an answer goes on waiting. */
