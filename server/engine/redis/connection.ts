@@ -1,0 +1,320 @@
+/** One connection to Redis, from its handshake to its end. The only file that imports ioredis. */
+import { Command, Redis, type RedisOptions } from "ioredis";
+import { EngineError } from "../engine.js";
+import type { RedisShard } from "./address.js";
+import { Calls } from "./calls.js";
+import { allScripts, type Script } from "./scripts.js";
+import type { Reply } from "./wire.js";
+
+/** Where a connection leads: of a `RedisShard` what is needed to get there. */
+export type Target = Pick<RedisShard, "hosts" | "primary" | "tls" | "db" | "username" | "password">;
+
+export type ConnectionOptions = {
+  /** What it leads to, as people are told. */
+  readonly name: string;
+  readonly target: Target;
+  /** How long an answer may take, and the handshake, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether scripts will be run on it. */
+  readonly runsScripts: boolean;
+};
+
+export type ConnectionEvents = {
+  /** Something was published in a room that is subscribed on this connection. Throws nothing. */
+  published?(name: Buffer, bytes: Buffer): void;
+  /** It is gone, for this reason. Once, and only after it was open. */
+  closed(reason: string): void;
+  /** An answer was late. */
+  late?(): void;
+  answered?(): void;
+  /** A Cluster took a subscribed room to another server. */
+  moved?(): void;
+};
+
+/** What a command is made of, after its name. */
+export type Word = string | number | Buffer;
+
+/** Redis answered with an error. */
+export class Refused extends EngineError {
+  /** In Redis's words, which begin with a code: `MOVED 3999 127.0.0.1:6381`. */
+  readonly reply: string;
+
+  constructor(name: string, reply: string) {
+    super("unavailable", `${name}: ${reply}`);
+    this.reply = reply;
+  }
+}
+
+/** The most calls that may wait for an answer. */
+const MOST_UNDER_WAY = 10_000;
+/** Answers that say that this is not a server to write to: it is left, and looked for anew. */
+const WRONG_SERVER = /^(READONLY|LOADING|MASTERDOWN)\b/;
+/** How often a call may be sent again because the server has forgotten its scripts. */
+const MOST_RELOADS = 3;
+
+type Run = {
+  readonly words: readonly Word[];
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+  reloads: number;
+};
+
+function optionsOf(
+  { target, timeoutMs }: ConnectionOptions,
+  attempt: number,
+): RedisOptions & { replyMapping: "legacy" } {
+  const { hosts, primary, tls, db, username, password } = target;
+  // Another Sentinel at every attempt: the first one may be there and be wrong.
+  const first = attempt % hosts.length;
+  const address =
+    primary === undefined
+      ? { host: hosts[0].host, port: hosts[0].port }
+      : {
+          sentinels: [...hosts.slice(first), ...hosts.slice(0, first)],
+          name: primary,
+          updateSentinels: false,
+          sentinelRetryStrategy: () => null,
+          sentinelCommandTimeout: timeoutMs,
+          ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+        };
+  return {
+    ...address,
+    ...(tls ? { tls: {} } : {}),
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    db,
+    replyMapping: "legacy",
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    // One object is one connection: what is lost, resent and subscribed again is decided here, not there.
+    retryStrategy: () => null,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    connectionName: "roomcast",
+  };
+}
+
+/**
+ * A connection that is open. What is sent on it takes effect in the order it was sent. Every call settles: by its
+ * answer, after `timeoutMs` (`EngineError` "timeout": it may yet have its effect), or at once when the connection
+ * closes ("unavailable").
+ */
+export class Connection {
+  readonly #redis: Redis;
+  readonly #options: ConnectionOptions;
+  readonly #events: ConnectionEvents;
+  readonly #calls: Calls<Reply>;
+  #isClosed = false;
+  #isCorked = false;
+  /** Runs that wait for an answer. */
+  #running = 0;
+  /** Runs that the server did not know the script of, and those that were called since, in the order of the calls. */
+  #unknown: Run[] = [];
+  #held: Run[] = [];
+  /** Whether a run had its effect that was called after one in `#unknown`. */
+  #isOvertaken = false;
+
+  private constructor(redis: Redis, options: ConnectionOptions, events: ConnectionEvents) {
+    this.#redis = redis;
+    this.#options = options;
+    this.#events = events;
+    this.#calls = new Calls(options.timeoutMs, () => {
+      events.late?.();
+      return new EngineError("timeout", `${options.name}: no answer within ${options.timeoutMs} ms`);
+    });
+    redis.once("close", () => this.destroy("the connection was closed"));
+    redis.on("messageBuffer", (name: Buffer, bytes: Buffer) => events.published?.(name, bytes));
+    redis.on("smessageBuffer", (name: Buffer, bytes: Buffer) => events.published?.(name, bytes));
+    redis.on("moved", () => events.moved?.());
+  }
+
+  /** Rejects with an `Error` that says why not. `attempt` counts those that came before. */
+  static async open(options: ConnectionOptions, attempt: number, events: ConnectionEvents): Promise<Connection> {
+    const redis = new Redis(optionsOf(options, attempt));
+    let reason: string | undefined;
+    redis.on("error", (error: Error) => {
+      reason = error.message;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error("no answer to the connection")), options.timeoutMs * 2);
+    });
+    try {
+      await Promise.race([redis.connect(), patience]);
+      const connection = new Connection(redis, options, events);
+      await Promise.race([connection.#prepare(), patience]);
+      return connection;
+    } catch (error) {
+      redis.disconnect();
+      redis.stream?.destroy();
+      throw new Error(reason ?? (error as Error).message);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    const checks: Promise<unknown>[] = [];
+    if (this.#options.target.primary !== undefined) checks.push(this.#checkRole());
+    if (this.#options.runsScripts) checks.push(this.#load());
+    await Promise.all(checks);
+    if (this.#isClosed) throw new Error("the connection was closed");
+  }
+
+  async #checkRole(): Promise<void> {
+    const [role] = (await this.send("role", [])) as Reply[];
+    if (String(role) !== "master") throw new Error("this server is not the primary");
+  }
+
+  async #load(): Promise<void> {
+    await Promise.all(allScripts.map(({ source }) => this.send("script", ["LOAD", source])));
+  }
+
+  /** The address it has got to, which a Sentinel may have named. */
+  get address(): string {
+    const { remoteAddress, remotePort } = this.#redis.stream;
+    return `${remoteAddress}:${remotePort}`;
+  }
+
+  /** How many calls wait for an answer. */
+  get underWay(): number {
+    return this.#calls.size + this.#held.length;
+  }
+
+  /** How many bytes have come: as long as it rises, the server is there. */
+  get bytesRead(): number {
+    return this.#redis.stream.bytesRead;
+  }
+
+  /** Sends one command. */
+  send(command: string, words: readonly Word[]): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#refusal();
+      if (refusal === undefined) this.#send(command, words, resolve, reject);
+      else reject(refusal);
+    });
+  }
+
+  /** Runs a script. */
+  run(script: Script, keys: readonly string[], words: readonly Word[]): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#refusal();
+      if (refusal !== undefined) return reject(refusal);
+      const run: Run = { words: [script.sha, keys.length, ...keys, ...words], resolve, reject, reloads: 0 };
+      if (this.#unknown.length > 0) this.#held.push(run);
+      else this.#run(run);
+    });
+  }
+
+  /** A look whether the server is still there, also when there are too many calls. With a Sentinel, whether it is still the primary. */
+  async probe(): Promise<void> {
+    const byRole = this.#options.target.primary !== undefined && this.#options.runsScripts;
+    const reply = await new Promise<Reply>((resolve, reject) => {
+      if (this.#isClosed) reject(this.#gone());
+      else this.#send(byRole ? "role" : "ping", [], resolve, reject);
+    });
+    if (byRole && String((reply as Reply[])[0]) !== "master") this.destroy("this server is not the primary any more");
+  }
+
+  #refusal(): EngineError | undefined {
+    if (this.#isClosed) return this.#gone();
+    if (this.underWay < MOST_UNDER_WAY) return undefined;
+    return new EngineError("unavailable", `${this.#options.name}: ${MOST_UNDER_WAY} calls wait for an answer`);
+  }
+
+  #gone(): EngineError {
+    return new EngineError("unavailable", `${this.#options.name}: the connection is gone`);
+  }
+
+  #send(name: string, words: readonly Word[], resolve: (reply: Reply) => void, reject: (error: Error) => void): void {
+    const call = this.#calls.add(resolve, reject);
+    const command = new Command(name, words as Word[], { replyEncoding: null });
+    // In place of the command's own promise, which is a promise and several functions more for every call.
+    command.resolve = (reply) => {
+      this.#calls.answered(call);
+      this.#events.answered?.();
+      call.resolve(reply as Reply);
+    };
+    command.reject = (error) => {
+      this.#calls.answered(call);
+      call.reject(this.#errorOf(error));
+    };
+    this.#cork();
+    this.#redis.sendCommand(command);
+  }
+
+  /** What is sent in one turn leaves in one write. */
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const { stream } = this.#redis;
+    stream.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      stream.uncork();
+    });
+  }
+
+  #errorOf(error: Error): EngineError {
+    if (error.name !== "ReplyError") return this.#gone();
+    if (WRONG_SERVER.test(error.message)) setImmediate(() => this.destroy(error.message));
+    return new Refused(this.#options.name, error.message);
+  }
+
+  #run(run: Run): void {
+    this.#running++;
+    const done = (): void => {
+      if (--this.#running === 0 && this.#unknown.length > 0) this.#reload();
+    };
+    this.#send(
+      "evalsha",
+      run.words,
+      (reply) => {
+        if (this.#unknown.length > 0) this.#isOvertaken = true;
+        run.resolve(reply);
+        done();
+      },
+      (error) => {
+        const isUnknown = error instanceof Refused && error.reply.startsWith("NOSCRIPT");
+        if (isUnknown && run.reloads < MOST_RELOADS && !this.#isClosed) this.#unknown.push(run);
+        else run.reject(error);
+        done();
+      },
+    );
+  }
+
+  /**
+   * The server has forgotten its scripts, by `SCRIPT FLUSH`. All runs that were under way have their answers now. They
+   * are sent again in their order, and those held meanwhile behind them. Only where one has overtaken another, because
+   * a second node loaded the scripts in between, those left behind are refused: they had no effect.
+   */
+  #reload(): void {
+    const [unknown, held, isOvertaken] = [this.#unknown, this.#held, this.#isOvertaken];
+    this.#unknown = [];
+    this.#held = [];
+    this.#isOvertaken = false;
+    this.#load().catch(() => undefined);
+    if (isOvertaken) for (const run of unknown) run.reject(new Refused(this.#options.name, "NOSCRIPT"));
+    for (const run of isOvertaken ? held : [...unknown, ...held]) {
+      run.reloads++;
+      this.#run(run);
+    }
+  }
+
+  /** Closes it at once. What is under way rejects. */
+  destroy(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#redis.disconnect();
+    this.#redis.stream.destroy();
+    const waiting = [...this.#unknown, ...this.#held];
+    this.#unknown = [];
+    this.#held = [];
+    this.#calls.abort(() => this.#gone());
+    for (const run of waiting) run.reject(this.#gone());
+    this.#events.closed(reason);
+  }
+}

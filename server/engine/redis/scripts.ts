@@ -1,0 +1,24 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+
+/** A Lua script, in the words of the server that runs it. */
+export type Script = { readonly name: string; readonly source: string; readonly sha: string };
+
+/** Beside this file in a checkout; a build copies them beside the compiled one. */
+function folder(): URL {
+  const beside = new URL("./lua/", import.meta.url);
+  return existsSync(beside) ? beside : new URL("../../../../server/engine/redis/lua/", import.meta.url);
+}
+
+function read(name: string): Script {
+  const source = readFileSync(new URL(`${name}.lua`, folder()), "utf8");
+  return { name, source, sha: createHash("sha1").update(source).digest("hex") };
+}
+
+export const scripts = {
+  publish: read("publish"),
+  once: read("once"),
+  history: read("history"),
+} as const;
+
+export const allScripts: readonly Script[] = Object.values(scripts);
