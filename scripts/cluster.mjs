@@ -68,7 +68,8 @@ const painted = (text, code) => (colourful ? `\u001b[${code}m${text}\u001b[0m` :
 /** One line for a person, of a node's line for a program. */
 function readable(line) {
   if (!line.startsWith('{"level"')) return line;
-  const { level, time, message, ...fields } = JSON.parse(line);
+  // The name stands before the line, and the address in its text.
+  const { level, time, message, node, url, port, pid, ...fields } = JSON.parse(line);
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   return [time.slice(11, 19), level.padEnd(5), message, ...rest].join(" ");
 }
@@ -164,7 +165,7 @@ function nodeOn(port, name, engines) {
   const args = [join(root, "dist/server/main.js"), "serve", "--host", HOST, "--port", String(port), "--node", name];
   for (const engine of engines) args.push(`--${engine.name}`, engine.url);
   if (engines.some((engine) => engine.name === "nats")) args.push("--kinds", JSON.stringify(onNats));
-  const ready = (child) => child.line(/"message":"listening on /);
+  const ready = (child) => child.line(/"message":"start page at /);
   return { name, program: process.execPath, args, ready, url: `http://${HOST}:${port}/` };
 }
 
