@@ -4,10 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 /** A Lua script, in the words of the server that runs it. */
 export type Script = { readonly name: string; readonly source: string; readonly sha: string };
 
-/** Beside this file in a checkout; a build copies them beside the compiled one. */
+/** In a checkout where they are written, so that no build is older than they are; in a package beside this file. */
 function folder(): URL {
-  const beside = new URL("./lua/", import.meta.url);
-  return existsSync(beside) ? beside : new URL("../../../../server/engine/redis/lua/", import.meta.url);
+  const written = new URL("../../../../server/engine/redis/lua/", import.meta.url);
+  return existsSync(written) ? written : new URL("./lua/", import.meta.url);
 }
 
 function read(name: string): Script {

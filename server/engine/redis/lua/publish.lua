@@ -28,9 +28,10 @@ if not epoch then
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'replid', current)
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
 elseif replid ~= current then
-  -- Another primary, or this one has been restarted: its log may lack a tail that somebody has seen. Offsets go on
-  -- where none of that tail can have been, and the jump is noted.
-  local base = (math.floor(previous / 4294967296) + 1) * 4294967296
+  -- Another primary, or this one has been restarted: its log may lack a tail that somebody has seen, and the notes of
+  -- jumps with it. Offsets go on where none of that can have been: at the time, in units of which a room never has as
+  -- many events. The jump is noted.
+  local base = math.max(time[1] * 2097152 + time[2], previous + 1)
   local noted = {}
   for gap in string.gmatch(gaps or '', '%S+') do noted[#noted + 1] = gap end
   noted[#noted + 1] = string.format('%.0f:%.0f', previous, base)
