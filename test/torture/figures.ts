@@ -34,13 +34,13 @@ const LATE_MS = 1000;
 
 /**
  * How long after `since` every room was whole again for every subscriber: the first new event had come, the last that
- * was late had, and the last reset. Infinite where a subscriber has seen no event since.
+ * was late had, and the last reset. Looks at what came before `until`. Infinite where a subscriber has seen no event.
  */
-export function wholeAfterMs(records: Records, since: number): number {
+export function wholeAfterMs(records: Records, since: number, until = Number.POSITIVE_INFINITY): number {
   const answeredAt = new Map(records.published.map((one) => [keyOf(one), one.answeredAt]));
   let wholeAt = since;
   for (const { room, entries } of records.logs) {
-    const later = entries.filter((entry) => entry.at >= since);
+    const later = entries.filter((entry) => entry.at >= since && entry.at < until);
     const first = later.find((entry) => entry.type === "event");
     if (first === undefined) return Number.POSITIVE_INFINITY;
     wholeAt = Math.max(wholeAt, first.at);
