@@ -39,11 +39,14 @@ export function commandsHelp(): string {
 Usage: roomcast [COMMAND] [OPTIONS]
 
 Commands:
-  serve       starts a node; what happens without a command
+  serve                starts a node; what happens without a command
+  nodes                lists the nodes of a cluster
+  disconnect USER      ends every session of a user, on all nodes
+  remove USER ROOM     takes a user out of a room, on all nodes
 
 Options:
-  --help      this text; roomcast serve --help lists the settings
-  --version   the versions of roomcast and Node`;
+  --help               this text; roomcast serve --help lists the settings
+  --version            the versions of roomcast and Node`;
 }
 
 export function serveHelp(): string {
@@ -66,4 +69,32 @@ ${wrap("This text.")}
 
 Settings:
 ${settingInfos.map(optionHelp).join("\n")}`;
+}
+
+const ASKING = `It asks through the engine and starts no node, so it needs to know what the nodes know: the addresses of
+Redis or NATS (--redis, --nats) and the namespace, by the same flags, variables or file as they do.
+roomcast serve --help lists all settings.`;
+
+export function nodesHelp(): string {
+  return `Usage: roomcast nodes [--json] [--watch] [OPTIONS]
+
+Lists the nodes of a cluster: their addresses, connections, sessions and open rooms, and what of the
+engine they cannot reach. A room that is open on two nodes counts twice.
+
+${ASKING}
+
+  --json     as JSON; with --watch an object a line
+  --watch    again every second, until it is ended
+
+Exit codes: 0 listed, 1 the engine cannot be reached, 2 wrong settings.`;
+}
+
+export function userHelp(usage: string, does: string): string {
+  return `Usage: roomcast ${usage} [OPTIONS]
+
+${does}
+
+${ASKING}
+
+Exit codes: 0 done, 1 the engine cannot be reached or a node did not answer, 2 wrong settings.`;
 }

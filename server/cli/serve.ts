@@ -16,7 +16,7 @@ export async function serve(
   args: readonly string[],
   env: { readonly [name: string]: string | undefined },
 ): Promise<void> {
-  const flags = readFlags(args);
+  const flags = readFlags(args, ["check", "json", "help"]);
   if (flags.switches.has("help")) return print(serveHelp());
   try {
     if (flags.switches.has("json") && !flags.switches.has("check"))

@@ -41,18 +41,14 @@ const didYouMean = (name: string, names: readonly string[], otherwise: string): 
   return meant === undefined ? otherwise : `did you mean ${meant}?`;
 };
 
-/** The switches of `serve` that are no settings. */
-const SWITCHES = ["check", "json", "help"] as const;
-export type Switch = (typeof SWITCHES)[number];
+/** What a command may be told that is no setting. */
+export type Switch = "check" | "json" | "watch" | "help";
 const flags = new Map(settingInfos.map((info) => [info.flag, info]));
-const flagNames = [...flags.keys(), "--config", ...SWITCHES.map((name) => `--${name}`)];
 
 export type Flags = Source & { readonly config: string | undefined; readonly switches: ReadonlySet<Switch> };
 
-const isSwitch = (name: string): name is Switch => (SWITCHES as readonly string[]).includes(name);
-
 /** The arguments one by one; `parseArgs` knows which of them take a value, and the checks are ours. */
-function tokensOf(args: readonly string[]) {
+function tokensOf(args: readonly string[], flagNames: readonly string[], isSwitch: (name: string) => boolean) {
   const options = flagNames.map((flag) => {
     const name = flag.slice(2);
     return [name, isSwitch(name) ? { type: "boolean" as const } : { type: "string" as const }] as const;
@@ -60,11 +56,16 @@ function tokensOf(args: readonly string[]) {
   return parseArgs({ args: [...args], options: Object.fromEntries(options), strict: false, tokens: true }).tokens;
 }
 
-/** Reads the flags. What is wrong with them is in `lines`; an argument is not repeated there, since it may be a secret. */
-export function readFlags(args: readonly string[]): Flags {
+/**
+ * Reads the flags of a command that knows these switches. What is wrong with them is in `lines`; an argument is not
+ * repeated there, since it may be a secret.
+ */
+export function readFlags(args: readonly string[], switches: readonly Switch[]): Flags {
   const given = new Map<string, string | undefined>();
   const lines: string[] = [];
-  for (const token of tokensOf(args)) {
+  const flagNames = [...flags.keys(), "--config", ...switches.map((name) => `--${name}`)];
+  const isSwitch = (name: string): boolean => (switches as readonly string[]).includes(name);
+  for (const token of tokensOf(args, flagNames, isSwitch)) {
     if (token.kind === "positional") lines.push("expected options that start with --, got an argument without");
     if (token.kind !== "option") continue;
     const flag = token.rawName === "-h" ? "--help" : `--${token.name}`;
@@ -77,11 +78,9 @@ export function readFlags(args: readonly string[]): Flags {
       lines.push(`${flag}: expected a value, got nothing`);
     given.set(flag, token.value);
   }
-  return { ...flagValues(given), lines, config: given.get("--config"), switches: switchesIn(given) };
+  const set = new Set(switches.filter((name) => given.has(`--${name}`)));
+  return { ...flagValues(given), lines, config: given.get("--config"), switches: set };
 }
-
-const switchesIn = (given: ReadonlyMap<string, unknown>): ReadonlySet<Switch> =>
-  new Set(SWITCHES.filter((name) => given.has(`--${name}`)));
 
 function flagValues(given: ReadonlyMap<string, string | undefined>): Omit<Source, "lines"> {
   const values: Values = {};
