@@ -13,8 +13,6 @@ const commands: { readonly [name: string]: (args: readonly string[], env: Enviro
   ...{ serve, nodes, disconnect, remove },
 };
 
-/** The package's version. */
-
 /** Does what the arguments ask for; without a command it serves. Exit code 2 says that the arguments are wrong. */
 export async function run(args: readonly string[], env: Environment): Promise<void> {
   const [first, ...rest] = args;
