@@ -125,9 +125,7 @@ export class Room {
     const tail = this.#tail;
     const last = events[events.length - 1];
     if (last === undefined) return;
-    if (tail !== undefined && tail.epoch === epoch && previous <= tail.end) {
-      this.#append(tail, events, previous);
-    } else {
+    if (tail?.epoch !== epoch || !this.#append(tail, events, previous)) {
       if (this.#heardEpoch !== epoch) this.#heard = 0;
       this.#heardEpoch = epoch;
       this.#heard = Math.max(this.#heard, last.offset);
@@ -135,13 +133,15 @@ export class Room {
     }
   }
 
-  /** Appends and fans out what of a run the tail does not have; the run starts at or before the tail's end. */
-  #append(tail: Tail, events: readonly RoomEvent[], previous: number): void {
-    const { end, last } = tail;
-    const fresh = previous === end ? events : events.filter((event) => event.offset > end);
-    if (fresh.length === 0) return;
+  /** Appends and fans out what of a run the tail does not have. False: the run does not follow on it. */
+  #append(tail: Tail, events: readonly RoomEvent[], previous: number): boolean {
+    const { last } = tail;
+    const fresh = tail.fresh(events, previous);
+    if (fresh === undefined) return false;
+    if (fresh.length === 0) return true;
     tail.append(fresh);
     this.#enqueue(fresh, last);
+    return true;
   }
 
   #hasHole(): boolean {
@@ -217,11 +217,15 @@ export class Room {
     if (this.#closed) return;
     const tail = this.#tail as Tail;
     if (read.events === undefined) {
-      this.#restart(read.position);
-      return;
+      // What came meanwhile moved the tail: it may be that the log can be read on from there.
+      if (tail.end === since.offset) this.#restart(read.position);
+      else this.#suspect = true;
+    } else if (!this.#append(tail, read.events, since.offset)) {
+      // The log has lost what came meanwhile.
+      this.#suspect = true;
+    } else if (!read.more && read.position.epoch === tail.epoch) {
+      tail.advance(read.position.offset);
     }
-    this.#append(tail, read.events, since.offset);
-    if (!read.more && read.position.epoch === tail.epoch) tail.advance(read.position.offset);
   }
 
   /** Continuity is lost: goes on from the log's end, and tells everyone here. */

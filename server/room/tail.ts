@@ -57,7 +57,19 @@ export class Tail {
     this.#last = end;
   }
 
-  /** Appends a run that follows on `end`. */
+  /**
+   * What the tail does not have of a run of the log that begins after `previous`; `undefined` where the run does not
+   * follow on the tail: events are missing between them, or the log has lost the tail's last one since.
+   */
+  fresh(events: readonly RoomEvent[], previous: number): readonly RoomEvent[] | undefined {
+    if (previous > this.#end) return undefined;
+    if (previous >= this.#last) return events;
+    const known = events.findLastIndex((event) => event.offset <= this.#last);
+    if (known === events.length - 1) return [];
+    return events[known]?.offset === this.#last ? events.slice(known + 1) : undefined;
+  }
+
+  /** Appends a run that follows on it. */
   append(events: readonly RoomEvent[]): void {
     for (const event of events) {
       this.#events.push(event);

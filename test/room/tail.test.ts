@@ -45,6 +45,20 @@ test("a log that was read further and had nothing moves the tail's end, and not 
   assert.equal(tail.end, 21);
 });
 
+test("of a run of the log a tail takes what it does not have, and nothing of a run that does not follow on it", () => {
+  const tail = new Tail("e", 0, 100);
+  tail.append([event(5), event(6)]);
+  assert.deepEqual(offsets(tail.fresh([event(7)], 6)), [7]);
+  assert.deepEqual(offsets(tail.fresh([event(5), event(6), event(7)], 0)), [7]);
+  assert.deepEqual(offsets(tail.fresh([event(5), event(6)], 0)), []);
+  assert.deepEqual(offsets(tail.fresh([event(5)], 0)), []);
+  assert.equal(tail.fresh([event(9)], 7), undefined, "something is missing before it");
+  assert.equal(tail.fresh([event(5), event(2001)], 0), undefined, "the log has lost 6");
+  assert.equal(tail.fresh([event(2001)], 5), undefined, "the log has lost 6");
+  tail.advance(20);
+  assert.deepEqual(offsets(tail.fresh([event(21)], 6)), [21]);
+});
+
 test("a tail that is warmed reaches back to where the events it was given begin", () => {
   const tail = new Tail("e", 12, 100);
   tail.warm([event(11), event(12)], 10);
