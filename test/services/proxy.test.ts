@@ -71,6 +71,18 @@ test("a cut resets what is open, and new connections pass", async (t) => {
   await second.says("b");
 });
 
+test("one connection can be cut by the port that the server sees, and the others live on", async (t) => {
+  const { proxy, sockets } = await echo(t);
+  const first = await client(t, proxy);
+  await eventually(() => sockets.length === 1);
+  const second = await client(t, proxy);
+  await eventually(() => sockets.length === 2);
+  assert.equal(proxy.cut(sockets[0]?.remotePort), 1);
+  await eventually(() => first.seen.closed);
+  second.socket.write("a");
+  await second.says("a");
+});
+
 test("a black hole swallows bytes and ends, and the connections in it are reset in the end", async (t) => {
   const { proxy, sockets } = await echo(t);
   const old = await client(t, proxy);

@@ -62,9 +62,16 @@ export class TcpProxy {
     return { received: bytes, lost: lostBytes };
   }
 
-  /** Resets every connection that is open now; new ones are let through. */
-  cut(): void {
-    for (const connection of this.#connections) reset(connection);
+  /**
+   * Resets every connection that is open now, or the one that the server sees come from `fromPort`; new ones are let
+   * through. Returns how many there were.
+   */
+  cut(fromPort?: number): number {
+    const chosen = [...this.#connections].filter(
+      ({ server }) => fromPort === undefined || server.localPort === fromPort,
+    );
+    for (const connection of chosen) reset(connection);
+    return chosen.length;
   }
 
   /**

@@ -1,3 +1,4 @@
+import { WebSocket } from "ws";
 import { connect } from "../../../client/index.js";
 import { startBehindProxies } from "../behind-proxies.js";
 import { check } from "../checker.js";
@@ -31,7 +32,7 @@ export const row07: Row = {
     await torture.load(crowd, beforeMs, "before");
     await torture.settle(crowd);
 
-    const client = connect(writer.url);
+    const client = connect(writer.url, { WebSocket });
     torture.after(async () => client.close());
     const last: Published[] = [];
     for (const room of rooms) {
