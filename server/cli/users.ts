@@ -36,7 +36,9 @@ async function tell(
   if (flags.switches.has("help")) return print(help);
   const [user = "", room = ""] = given;
   if (given.length !== names.length) {
-    flags.lines.push(`expected ${names.join(" and ")} before the options, got ${given.length} arguments`);
+    flags.lines.push(
+      `expected ${names.join(" and ")} before the options, got ${given.length} argument${given.length === 1 ? "" : "s"}`,
+    );
   } else {
     if (!isUser(user)) flags.lines.push("USER: expected 1 to 256 characters");
     if (names.includes("ROOM") && !isRoomName(room)) flags.lines.push("ROOM: expected a room's name");

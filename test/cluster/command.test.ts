@@ -1,0 +1,77 @@
+/** The commands that ask the nodes of a cluster, where there is little to ask; `servers.test.ts` has the rest. */
+import assert from "node:assert/strict";
+import test, { type TestContext } from "node:test";
+import { Command } from "../support/command.js";
+import { eventually } from "../support/eventually.js";
+import { freePort } from "../support/services/free-port.js";
+import { startRedis } from "../support/services/redis.js";
+import { startServer } from "../support/start-server.js";
+
+async function run(t: TestContext, ...args: string[]) {
+  const command = new Command(t, args);
+  const { code } = await command.exited;
+  return { code, stdout: command.stdout, errors: command.errors };
+}
+
+test("with the memory engine there is nobody to ask, and it says so", async (t) => {
+  for (const args of [["nodes"], ["disconnect", "alice"], ["remove", "alice", "r"]]) {
+    const { code, stdout, errors } = await run(t, ...args);
+    assert.deepEqual([code, stdout, errors.length], [2, "", 1]);
+    assert.match(errors[0] ?? "", /a node is by itself, and there is nobody to ask/);
+  }
+});
+
+test("an engine that cannot be reached is one line, without the password", async (t) => {
+  const url = `redis://:swordfish@127.0.0.1:${await freePort()}`;
+  const { code, stdout, errors } = await run(t, "nodes", "--redis", url);
+  assert.deepEqual([code, stdout, errors.length], [1, "", 1]);
+  assert.match(errors[0] ?? "", /^cannot reach the engine: redis/);
+  assert.doesNotMatch(errors[0] ?? "", /swordfish/);
+});
+
+test("where no node answers it says so", async (t) => {
+  const redis = await startRedis(t);
+  assert.deepEqual(await run(t, "nodes", "--redis", redis.url), { code: 0, stdout: "no node answered\n", errors: [] });
+});
+
+test("wrong arguments and settings are told, all of them", async (t) => {
+  const cases: readonly (readonly [args: readonly string[], lines: readonly RegExp[]])[] = [
+    [
+      ["nodes", "--redis", "http://x", "--wach"],
+      [/^--wach: no such option; did you mean --watch\?/, /^redis\[0\]: /],
+    ],
+    [["nodes", "--check", "--redis", "redis://x"], [/^--check: no such option/]],
+    [["disconnect", "--redis", "redis://x"], [/^expected USER before the options, got 0 arguments/]],
+    [["remove", "alice", "--redis", "redis://x"], [/^expected USER and ROOM before the options, got 1 argument$/]],
+    [["remove", "alice", "no room", "--redis", "redis://x"], [/^ROOM: expected a room's name/]],
+    [["disconnect", "x".repeat(300), "--redis", "redis://x"], [/^USER: expected 1 to 256 characters/]],
+  ];
+  for (const [args, lines] of cases) {
+    const { code, errors } = await run(t, ...args);
+    assert.equal(code, 2);
+    assert.equal(errors.length, lines.length, errors.join("\n"));
+    for (const [index, line] of lines.entries()) assert.match(errors[index] ?? "", line);
+  }
+});
+
+test("each command has a help", async (t) => {
+  for (const command of ["nodes", "disconnect", "remove"]) {
+    const { code, stdout } = await run(t, command, "--help");
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`^Usage: roomcast ${command} `));
+  }
+});
+
+test("it watches until a signal ends it", async (t) => {
+  const redis = await startRedis(t);
+  const watching = new Command(t, ["nodes", "--watch", "--json", "--redis", redis.url]);
+  const namesIn = (line: string) => (JSON.parse(line) as { nodes: { name: string }[] }).nodes.map(({ name }) => name);
+  const last = () => namesIn(watching.stdout.trim().split("\n").at(-1) || '{"nodes":[]}');
+  const server = await startServer(t, { redis: [redis.url], node: "a" });
+  await eventually(() => last().length === 1);
+  assert.deepEqual(last(), ["a"]);
+  await server.close();
+  await eventually(() => last().length === 0);
+  watching.child.kill("SIGINT");
+  assert.deepEqual(await watching.exited, { code: 0, signal: null });
+});
