@@ -3,8 +3,11 @@ import { EngineError } from "./engine.js";
 
 /** How many failures in a row open a circuit that nobody has tripped. */
 const MOST_FAILURES = 5;
-/** When a refused caller may try again, in milliseconds. */
-const RETRY_MS = 1000;
+/**
+ * When a refused caller may try again, in milliseconds: after as long as the connection has been away, within these. Most
+ * losses are over in a moment, and nothing but this process is asked meanwhile.
+ */
+const RETRY_MS = [100, 1000] as const;
 
 /**
  * The circuit breaker of one connection. Closed, calls go out; open, they are refused at once and not sent. Only the
@@ -17,6 +20,7 @@ export class Circuit {
   readonly #log: Log;
   #failures = 0;
   #problem: string | undefined = "not connected yet";
+  #openSince = performance.now();
 
   constructor(name: string, log: Log) {
     this.name = name;
@@ -34,7 +38,11 @@ export class Circuit {
 
   /** The refusal that a call gets while the circuit is open, `undefined` while it is closed. */
   refusal(): EngineError | undefined {
-    return this.#problem === undefined ? undefined : new EngineError("unavailable", this.problem ?? "", RETRY_MS);
+    const { problem } = this;
+    if (problem === undefined) return undefined;
+    const [least, most] = RETRY_MS;
+    const retryMs = Math.round(Math.min(most, Math.max(least, performance.now() - this.#openSince)));
+    return new EngineError("unavailable", problem, retryMs);
   }
 
   /** A call had no answer in time. Several in a row open the circuit; one that had an answer begins the count again. */
@@ -48,7 +56,10 @@ export class Circuit {
 
   /** Opens it: the connection is known to be gone. */
   trip(reason: string): void {
-    if (this.#problem === undefined) this.#log.warn("engine: connection lost", { engine: this.name, reason });
+    if (this.#problem === undefined) {
+      this.#openSince = performance.now();
+      this.#log.warn("engine: connection lost", { engine: this.name, reason });
+    }
     this.#problem = reason;
   }
 

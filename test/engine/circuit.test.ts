@@ -39,3 +39,18 @@ test("losing and finding a connection is logged once each", () => {
   circuit.close();
   assert.deepEqual(lines, ["info engine: connected", "warn engine: connection lost", "info engine: connected"]);
 });
+
+test("a refusal says to try again soon, and later the longer the connection has been away", (t) => {
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  const { circuit } = circuitOf();
+  circuit.close();
+  now = 5000;
+  circuit.trip("reset by peer");
+  const retries = [0, 50, 300, 1000, 60_000].map((awayMs) => {
+    now = 5000 + awayMs;
+    circuit.trip("refused");
+    return circuit.refusal()?.retryMs;
+  });
+  assert.deepEqual(retries, [100, 100, 300, 1000, 1000]);
+});
