@@ -8,5 +8,6 @@ import { row07 } from "./row-07-last-event.js";
 import { row08 } from "./row-08-answers-dropped.js";
 import { row16 } from "./row-16-joins.js";
 import { row17 } from "./row-17-nats-killed.js";
+import { row18 } from "./row-18-growing.js";
 
-export const rows: readonly Row[] = [row03, row04, row05, row06, row07, row08, row16, row17];
+export const rows: readonly Row[] = [row03, row04, row05, row06, row07, row08, row16, row17, row18];
