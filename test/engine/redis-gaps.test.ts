@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { Position } from "../../protocol/positions.js";
 import { event, placed, rules, values } from "../../server/engine/conformance-ground.js";
 import type { Broker, History } from "../../server/engine/engine.js";
+import { eventually } from "../support/eventually.js";
 import { type Redis, startRedis } from "../support/services/redis.js";
 import { openNode, redisOptions, untilWell } from "./redis-ground.js";
 
@@ -88,6 +89,7 @@ test("the first event after a jump has the place before it as its previous", asy
   const second = placed(await broker.publish(ROOM, event(2), rules()));
   assert.ok(second.offset > first.offset + 1000);
   const third = placed(await broker.publish(ROOM, event(3), rules()));
+  await eventually(() => told.length >= 3);
   assert.deepEqual(told, [
     { offset: first.offset, previous: first.offset - 1 },
     { offset: second.offset, previous: second.offset - 1 },

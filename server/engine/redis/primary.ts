@@ -30,7 +30,7 @@ export type PrimaryEvents = {
 };
 
 /** How many rooms are suspected in one turn, and how many calls may be under way when the next ones are. */
-const SUSPECTS = 500;
+const SUSPECTS = 250;
 const CALM = 1000;
 
 type Probe = { readonly connection: Connection; readonly sentAt: number; bytes: number };
