@@ -15,7 +15,8 @@ import { describeMachine, type Machine } from "./support/machine.js";
 import { plot } from "./support/plot.js";
 import { tell } from "./support/program.js";
 import type { Results } from "./support/results.js";
-import { markdown, type Table, tablesOf } from "./support/tables.js";
+import { markdown, type Table } from "./support/table.js";
+import { tablesOf } from "./support/tables.js";
 import { judge } from "./support/targets.js";
 
 type Program = { readonly key: keyof Results; readonly file: string; readonly quick: readonly string[] };
@@ -29,6 +30,14 @@ const programs: readonly Program[] = [
   },
   { key: "connect", file: "connect", quick: ["--connects", "1000", "--rounds", "2"] },
   { key: "size", file: "client-size", quick: [] },
+  { key: "publishRedis", file: "publish-redis", quick: ["--seconds", "0.1", "--rounds", "3"] },
+  { key: "publishNats", file: "publish-nats", quick: ["--seconds", "0.1", "--rounds", "3"] },
+  { key: "acrossNodes", file: "across-nodes", quick: ["--rounds", "3"] },
+  {
+    key: "resubscribe",
+    file: "resubscribe",
+    quick: ["--rooms", "10000", "--rest", "1", "--away", "1", "--settle", "1"],
+  },
 ];
 
 /** The program's line, or `undefined` when it failed; what it tells people is shown as it comes. */

@@ -40,11 +40,16 @@ function plain(name: Contestant, label: string): Dialect {
   };
 }
 
-function roomcast(codec: typeof json | typeof msgpack, form: DataForm, number: (type: string) => number): Dialect {
+function roomcast(
+  codec: typeof json | typeof msgpack,
+  form: DataForm,
+  number: (type: string) => number,
+  room = ROOM,
+): Dialect {
   const answers = (type: string) => (payload: Buffer) =>
     form === "json" ? payload.includes(`"type":"${type}"`) : payload[1] === number(type);
   const hello = codec.encode({ type: "hello", id: 1 });
-  const join = codec.encode({ type: "join", id: 2, room: ROOM });
+  const join = codec.encode({ type: "join", id: 2, room });
   const greet: Step = { send: [hello], until: answers("welcome") };
   // As the SDK does it: the joins follow the hello at once.
   const enter: Step = { send: [hello, join], until: answers("joined") };
@@ -55,8 +60,7 @@ function roomcast(codec: typeof json | typeof msgpack, form: DataForm, number: (
     path: () => "/v1/socket",
     subprotocol: codec.subprotocol,
     opening: (role) => [role === "publisher" ? greet : enter],
-    publish: (id, stampUs) =>
-      codec.encode({ type: "publish", id, room: ROOM, event: EVENT, data: eventData(form, stampUs) }),
+    publish: (id, stampUs) => codec.encode({ type: "publish", id, room, event: EVENT, data: eventData(form, stampUs) }),
     refusal: (payload) => (answers("error")(payload) ? payload.toString() : undefined),
   };
 }
@@ -88,4 +92,29 @@ const dialects: { readonly [name in Contestant]: Dialect } = {
 
 export function dialectOf(name: Contestant): Dialect {
   return dialects[name];
+}
+
+/** Roomcast's JSON, in another room than the others are in. */
+export function inRoom(room: string): Dialect {
+  return roomcast(json, "json", () => -1, room);
+}
+
+/** Roomcast's JSON for a subscriber that joins many rooms, so many at a time. */
+export function inRooms(rooms: readonly string[], atOnce: number): Dialect {
+  const batches: string[][] = [];
+  for (let from = 0; from < rooms.length; from += atOnce) {
+    batches.push(rooms.slice(from, from + atOnce).map((room, id) => json.encode({ type: "join", id, room }) as string));
+  }
+  return {
+    ...inRoom(""),
+    opening: () => {
+      const hello = json.encode({ type: "hello", id: 1 });
+      const greet: Step = { send: [hello], until: (payload) => payload.includes('"type":"welcome"') };
+      const joins = batches.map((send): Step => {
+        let answers = 0;
+        return { send, until: (payload) => payload.includes('"type":"joined"') && ++answers === send.length };
+      });
+      return [greet, ...joins];
+    },
+  };
 }

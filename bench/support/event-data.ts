@@ -7,7 +7,7 @@
 export const DATA_BYTES = 100;
 
 /** Occurs once in every event's data, and nowhere else. */
-const MARK = Buffer.from("#!event!#");
+export const MARK = Buffer.from("#!event!#");
 const STAMP_DIGITS = 16;
 /** What an object with one field `text` takes around the text, in bytes. */
 const AROUND = { json: '{"text":""}'.length, msgpack: 1 + 5 + 2 };
@@ -47,4 +47,22 @@ function stampAt(bytes: Buffer, at: number): number {
   let stamp = 0;
   for (let index = at; index < at + STAMP_DIGITS; index++) stamp = stamp * 10 + ((bytes[index] as number) - 0x30);
   return stamp;
+}
+
+/** Counts events in a stream of bytes of whatever form, however it is split. */
+export class EventCounter {
+  #rest: Buffer = Buffer.alloc(0);
+
+  /** How many marks end in these bytes, which follow on the last ones. */
+  feed(bytes: Buffer): number {
+    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    let count = 0;
+    let at = 0;
+    for (let found = all.indexOf(MARK); found >= 0; found = all.indexOf(MARK, at)) {
+      count++;
+      at = found + MARK.length;
+    }
+    this.#rest = Buffer.from(all.subarray(Math.max(at, all.length - MARK.length + 1)));
+    return count;
+  }
 }

@@ -18,7 +18,7 @@ type Lock = { readonly packages: { readonly [path: string]: { readonly version: 
 
 export function describeMachine(now: Date): Machine {
   const lock = JSON.parse(readFileSync(new URL("../../../package-lock.json", import.meta.url), "utf8")) as Lock;
-  const names = ["uWebSockets.js", "ws", "socket.io"];
+  const names = ["uWebSockets.js", "ws", "socket.io", "ioredis", "nats"];
   const packages = names.map((name) => [name, lock.packages[`node_modules/${name}`]?.version ?? "unknown"]);
   return {
     cpu: cpus()[0]?.model ?? "unknown",

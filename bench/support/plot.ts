@@ -1,8 +1,14 @@
 /** Results as one picture: a panel for each question, a bar for each server. */
 import { type Contestant, dialectOf } from "./dialects.js";
-import type { Results } from "./results.js";
+import type { AcrossNodesResult, PublishResult, PublishSide, Results } from "./results.js";
 
-type Bar = { readonly contestant: Contestant; readonly value: number; readonly text: string };
+/** `kind` says how it is drawn: Roomcast, what it is held against, or another. */
+type Bar = {
+  readonly name: string;
+  readonly kind: keyof typeof fills;
+  readonly value: number;
+  readonly text: string;
+};
 type Panel = { readonly title: string; readonly unit: string; readonly bars: readonly Bar[] };
 
 const WIDTH = 840;
@@ -14,42 +20,72 @@ const PANEL_HEAD = 58;
 const PANEL_GAP = 26;
 const TOP = 64;
 
-const fills: { readonly [name in Contestant]: string } = {
-  uws: "#8a94a6",
-  "roomcast-json": "#1f6feb",
-  "roomcast-msgpack": "#1f6feb",
-  ws: "#c3c9d4",
-  "socket-io": "#c3c9d4",
+const fills = { ours: "#1f6feb", bare: "#8a94a6", other: "#c3c9d4" } as const;
+
+const kindsOf: { readonly [name in Contestant]: Bar["kind"] } = {
+  uws: "bare",
+  "roomcast-json": "ours",
+  "roomcast-msgpack": "ours",
+  ws: "other",
+  "socket-io": "other",
 };
 
-function panelsOf({ fanOut, idle, connect }: Results): Panel[] {
+const barOf = (name: Contestant, value: number, digits: number): Bar => {
+  return { name: dialectOf(name).label, kind: kindsOf[name], value, text: value.toFixed(digits) };
+};
+
+function panelsOf({ fanOut, idle, connect, publishRedis, publishNats, acrossNodes }: Results): Panel[] {
   const rates = [...new Set(fanOut?.rows.map((row) => row.eventsPerSecond))];
-  const panels = rates.map((rate) => ({
+  const panels: Panel[] = rates.map((rate) => ({
     title: `CPU per delivery, ${rate} events/s to ${fanOut?.subscribers.toLocaleString("en-US")} subscribers`,
     unit: "µs",
     bars: (fanOut?.rows ?? [])
       .filter((row) => row.eventsPerSecond === rate)
-      .map(({ contestant, cpuUsPerDelivery: value }) => ({ contestant, value, text: value.toFixed(2) })),
+      .map((row) => barOf(row.contestant, row.cpuUsPerDelivery, 2)),
   }));
   if (idle !== undefined) {
-    const bars = idle.rows.map(({ contestant, rssBytesPerConnection: bytes }) => {
-      return { contestant, value: bytes / 1024, text: (bytes / 1024).toFixed(1) };
-    });
     panels.push({
       title: `Memory per idle connection, ${idle.connections.toLocaleString("en-US")} of them in one room`,
       unit: "KB",
-      bars,
+      bars: idle.rows.map((row) => barOf(row.contestant, row.rssBytesPerConnection / 1024, 1)),
     });
   }
   if (connect !== undefined) {
-    const bars = connect.rows.map(({ contestant, cpuUsPerConnect: value }) => ({
-      contestant,
-      value,
-      text: value.toFixed(0),
-    }));
-    panels.push({ title: "CPU for a connection (Roomcast: with hello and join)", unit: "µs", bars });
+    panels.push({
+      title: "CPU for a connection (Roomcast: with hello and join)",
+      unit: "µs",
+      bars: connect.rows.map((row) => barOf(row.contestant, row.cpuUsPerConnect, 0)),
+    });
   }
-  return panels;
+  return [...panels, ...publishPanels([publishRedis, publishNats]), ...latencyPanels(acrossNodes)];
+}
+
+function publishPanels(results: readonly (PublishResult | undefined)[]): Panel[] {
+  return [true, false].flatMap((history) => {
+    const bars = results.flatMap((result): Bar[] => {
+      const row = result?.rows.findLast((one) => one.history === history);
+      if (result === undefined || row === undefined) return [];
+      const broker = result.program === "publish-redis" ? "Redis" : "NATS";
+      const bar = (name: string, kind: Bar["kind"], { perSecond }: PublishSide): Bar => {
+        return { name, kind, value: 1e6 / perSecond, text: (1e6 / perSecond).toFixed(1) };
+      };
+      const bare = Object.entries(row.bare).map(([way, side]) => bar(way, "bare", side));
+      return [bar(`Roomcast, ${broker}`, "ours", row.node), ...bare];
+    });
+    const title = `Time per publish, ${history ? "with" : "without"} history, many under way (1 / rate)`;
+    return bars.length === 0 ? [] : [{ title, unit: "µs", bars }];
+  });
+}
+
+function latencyPanels(result: AcrossNodesResult | undefined): Panel[] {
+  const rows = (result?.rows ?? []).filter((row) => row.batchMs === 0);
+  if (rows.length === 0) return [];
+  const names = { memory: "one node, memory", redis: "Redis", nats: "NATS" } as const;
+  const bars = rows.map(({ engine, at, p50Ms }): Bar => {
+    const name = engine === "memory" ? names.memory : `${names[engine]}, ${at}`;
+    return { name, kind: engine === "memory" ? "bare" : "ours", value: p50Ms, text: p50Ms.toFixed(2) };
+  });
+  return [{ title: `Publish to read, p50, ${result?.perSecond} events/s, batchMs 0`, unit: "ms", bars }];
 }
 
 /** A round step that gives four to eight lines up to `most`. */
@@ -70,13 +106,13 @@ function drawPanel({ title, unit, bars }: Panel, top: number): string {
     return `<line x1="${x}" x2="${x}" y1="${top + PANEL_HEAD - 8}" y2="${bottom}" class="grid"/>
 <text x="${x}" y="${top + PANEL_HEAD - 14}" class="tick">${text}</text>`;
   });
-  const drawn = bars.map(({ contestant, value, text }, index) => {
+  const drawn = bars.map(({ name, kind, value, text }, index) => {
     const y = top + PANEL_HEAD + index * STEP;
     const width = Math.max(1, value * scale).toFixed(1);
     const middle = y + BAR / 2 + 5;
-    const weight = contestant.startsWith("roomcast") ? " strong" : "";
-    return `<text x="${LEFT - 12}" y="${middle}" class="name${weight}">${dialectOf(contestant).label}</text>
-<rect x="${LEFT}" y="${y}" width="${width}" height="${BAR}" rx="2" fill="${fills[contestant]}"/>
+    const weight = kind === "ours" ? " strong" : "";
+    return `<text x="${LEFT - 12}" y="${middle}" class="name${weight}">${name}</text>
+<rect x="${LEFT}" y="${y}" width="${width}" height="${BAR}" rx="2" fill="${fills[kind]}"/>
 <text x="${(LEFT + Number(width) + 8).toFixed(1)}" y="${middle}" class="value${weight}">${text} ${unit}</text>`;
   });
   return [`<text x="24" y="${top + 18}" class="title">${title}</text>`, ...lines, ...drawn].join("\n");

@@ -1,26 +1,31 @@
 /** What every benchmark program does alike: read its flags, tell people how it goes, print its one line. */
 import { parseArgs } from "node:util";
 import { type Contestant, contestants } from "./dialects.js";
+import { type BrokerName, brokerNames } from "./services.js";
 
 type Setting = number | readonly number[];
 type Settings = { readonly [name: string]: Setting };
 export type Flags<Given extends Settings> = {
   readonly [name in keyof Given]: Given[name] extends number ? number : readonly number[];
-} & { readonly contestants: readonly Contestant[] };
+} & { readonly contestants: readonly Contestant[]; readonly brokers: readonly BrokerName[] };
 
 /**
- * Reads `--name N` for each setting (`--name N,N` where it is a list), and `--contestants a,b`. A wrong flag ends the
- * program with exit code 2.
+ * Reads `--name N` for each setting (`--name N,N` where it is a list), `--contestants a,b` and `--brokers a,b`. A wrong
+ * flag ends the program with exit code 2.
  */
 export function readFlags<Given extends Settings>(defaults: Given): Flags<Given> {
   try {
-    const names = [...Object.keys(defaults), "contestants"];
+    const names = [...Object.keys(defaults), "contestants", "brokers"];
     const { values } = parseArgs({
       options: Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
     });
     const texts = values as { [name: string]: string | undefined };
     const read = Object.entries(defaults).map(([name, value]) => [name, settingOf(name, texts[name], value)]);
-    return { ...Object.fromEntries(read), contestants: contestantsOf(texts["contestants"]) };
+    return {
+      ...Object.fromEntries(read),
+      contestants: someOf("contestants", contestants, texts["contestants"]),
+      brokers: someOf("brokers", brokerNames, texts["brokers"]),
+    };
   } catch (error) {
     tell((error as Error).message);
     process.exit(2);
@@ -34,12 +39,12 @@ function settingOf(name: string, text: string | undefined, fallback: Setting): S
   return typeof fallback === "number" ? (values[0] as number) : values;
 }
 
-function contestantsOf(text: string | undefined): readonly Contestant[] {
-  if (text === undefined) return contestants;
+function someOf<Name extends string>(flag: string, all: readonly Name[], text: string | undefined): readonly Name[] {
+  if (text === undefined) return all;
   const names = text.split(",");
-  const wrong = names.find((name) => !contestants.includes(name as Contestant));
-  if (wrong !== undefined) throw new Error(`--contestants: expected some of ${contestants.join(",")}, got "${wrong}"`);
-  return contestants.filter((name) => names.includes(name));
+  const wrong = names.find((name) => !all.includes(name as Name));
+  if (wrong !== undefined) throw new Error(`--${flag}: expected some of ${all.join(",")}, got "${wrong}"`);
+  return all.filter((name) => names.includes(name));
 }
 
 /** For people: one line on stderr. */

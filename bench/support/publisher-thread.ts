@@ -1,7 +1,7 @@
 /** The thread behind `Publisher`. */
 import { setImmediate as turn } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { type Contestant, dialectOf } from "./dialects.js";
+import { type Contestant, dialectOf, inRoom } from "./dialects.js";
 import { nowUs } from "./event-data.js";
 import type { PublisherDone, PublisherStart, PublisherTask } from "./publisher.js";
 import { RawClient } from "./raw-client.js";
@@ -14,15 +14,16 @@ const client = await RawClient.open({ port, dialect, role: "publisher", onTroubl
 const never = new Int32Array(new SharedArrayBuffer(4));
 let nextId = 10;
 
-async function publish({ events, perSecond }: PublisherTask): Promise<PublisherDone> {
+async function publish({ events, perSecond, room }: PublisherTask): Promise<PublisherDone> {
   const lateUs: number[] = [];
+  const spoken = room === undefined ? dialect : inRoom(room);
   const startUs = nowUs();
   for (let index = 0; index < events; index++) {
     const dueUs = startUs + Math.round((index * 1_000_000) / perSecond);
     // Timers of the loop go by whole milliseconds; this wait is exact to some 0.1 ms.
     for (let leftUs = dueUs - nowUs(); leftUs > 0; leftUs = dueUs - nowUs()) Atomics.wait(never, 0, 0, leftUs / 1000);
     const stampUs = nowUs();
-    client.send(dialect.publish(nextId++, stampUs));
+    client.send(spoken.publish(nextId++, stampUs));
     lateUs.push(stampUs - dueUs);
     // Answers are read in between.
     await turn();

@@ -2,7 +2,12 @@ import { Worker } from "node:worker_threads";
 import type { Contestant } from "./dialects.js";
 
 export type PublisherStart = { readonly name: Contestant; readonly port: number };
-export type PublisherTask = { readonly events: number; readonly perSecond: number };
+export type PublisherTask = {
+  readonly events: number;
+  readonly perSecond: number;
+  /** Of Roomcast alone: another room than the one that all others are in. */
+  readonly room?: string;
+};
 /** How late events left, in microseconds after their due time: what the load generator itself adds. */
 export type PublisherDone = {
   readonly lateP50Us: number;

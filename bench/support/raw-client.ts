@@ -14,6 +14,8 @@ export type RawClientOptions = {
   readonly role: Role;
   /** Told of each event when it arrives: when it was sent. The order is checked then, too. Without it, events are counted and no more. */
   readonly onEvent?: (stampUs: number) => void;
+  /** Told of every payload without an event that answers nothing, such as a reset. */
+  readonly onOther?: (payload: Buffer) => void;
   /** Told of every refusal and of the end, where `close` was not called. */
   readonly onTrouble?: (words: string) => void;
 };
@@ -160,7 +162,7 @@ export class RawClient {
     if (opcode <= 2 && this.#steps[this.#step]?.until(payload) === true) {
       this.#step++;
       this.#sayNext();
-    }
+    } else this.#options.onOther?.(payload);
   }
 
   /** The connection is over, and not by `close`: the opening fails, or whoever watches is told. */

@@ -69,10 +69,100 @@ export type SizeResult = {
   readonly rows: readonly SizeRow[];
 };
 
+export type PublishSide = {
+  readonly perSecond: number;
+  /** CPU of the process that publishes, for one event. */
+  readonly cpuUs: number;
+  /** CPU of the broker for one event. */
+  readonly brokerCpuUs: number;
+};
+export type PublishRow = {
+  readonly history: boolean;
+  readonly underWay: number;
+  readonly node: PublishSide;
+  /** The broker's client alone, by the way it was used. */
+  readonly bare: { readonly [way: string]: PublishSide };
+  /** The node's rate by that of the fastest bare one: the median of each round's quotient. */
+  readonly share: number;
+  readonly shareRange: readonly [number, number];
+};
+export type PublishResult = {
+  readonly program: "publish-redis" | "publish-nats";
+  readonly dataBytes: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly rooms: number;
+  readonly rows: readonly PublishRow[];
+};
+
+export type LatencyRow = {
+  readonly engine: "memory" | "redis" | "nats";
+  /** The kind's rule. */
+  readonly batchMs: number;
+  /** Where the subscriber is: at the node that was published to, or at the other one. */
+  readonly at: "same node" | "other node";
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Over one node on the memory engine: the median of each round's difference of the p50. */
+  readonly addedMs?: number;
+  readonly samples: number;
+};
+/** What reaches a node of rooms that nobody on it has joined. */
+export type InterestRow = {
+  readonly engine: "redis" | "nats";
+  readonly rooms: number;
+  readonly joined: number;
+  readonly published: number;
+  /** Events on their way from the broker to the node: of the rooms joined there, and of others. */
+  readonly reached: number;
+  readonly strangers: number;
+  /** What the client there got. */
+  readonly delivered: number;
+};
+export type AcrossNodesResult = {
+  readonly program: "across-nodes";
+  readonly perSecond: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly rows: readonly LatencyRow[];
+  readonly interest: readonly InterestRow[];
+};
+
+export type ResubscribeRow = {
+  readonly engine: "redis" | "nats";
+  /** How long the joins of all rooms took. */
+  readonly joinSeconds: number;
+  readonly awayMs: number;
+  /** From the broker's first answer until all rooms are subscribed again. */
+  readonly againMs: number;
+  /** The node's event loop from the kill until all rooms were looked at: the longest turn, as it was, and without the time
+   * that the process waited for a core. */
+  readonly stallMs: number;
+  readonly ownStallMs: number;
+  /** The same with all rooms joined and nothing going on. */
+  readonly restStallMs: number;
+  readonly ownRestStallMs: number;
+  /** Events published in a part of the rooms afterwards, and those that their readers got. */
+  readonly published: number;
+  readonly delivered: number;
+  /** Rooms whose readers were told that their log was lost. */
+  readonly resets: number;
+};
+export type ResubscribeResult = {
+  readonly program: "resubscribe";
+  readonly rooms: number;
+  readonly sessions: number;
+  readonly rows: readonly ResubscribeRow[];
+};
+
 /** Of one run: a program that failed has no result. */
 export type Results = {
   readonly fanOut?: FanOutResult;
   readonly idle?: IdleResult;
   readonly connect?: ConnectResult;
   readonly size?: SizeResult;
+  readonly publishRedis?: PublishResult;
+  readonly publishNats?: PublishResult;
+  readonly acrossNodes?: AcrossNodesResult;
+  readonly resubscribe?: ResubscribeResult;
 };

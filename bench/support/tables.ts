@@ -1,13 +1,11 @@
-/** Results as tables: Markdown, which also reads well in a terminal. */
+/** Results as tables. */
 import { type Contestant, dialectOf } from "./dialects.js";
 import type { Results } from "./results.js";
+import { number, type Table } from "./table.js";
+import { nodesTables } from "./tables-nodes.js";
 import type { Verdict } from "./targets.js";
 
-export type Table = { readonly title: string; readonly note: string; readonly rows: readonly (readonly string[])[] };
-
 const label = (name: Contestant) => dialectOf(name).label;
-const number = (value: number, digits = 0) =>
-  value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const times = (value: number | undefined) => (value === undefined ? "" : `${number(value, 2)} ×`);
 
 function fanOutTables({ fanOut }: Results): Table[] {
@@ -24,6 +22,7 @@ function fanOutTables({ fanOut }: Results): Table[] {
   ];
   const rates = [...new Set(fanOut.rows.map((row) => row.eventsPerSecond))];
   return rates.map((rate) => ({
+    program: "fan-out",
     title: `Fan-out: ${rate} events/s to ${number(fanOut.subscribers)} subscribers`,
     note:
       `${fanOut.dataBytes} bytes of data an event, ${fanOut.rounds} rounds of ${fanOut.seconds} s. “Bytes” are the payload ` +
@@ -57,6 +56,7 @@ function idleTable({ idle }: Results): Table[] {
   ]);
   return [
     {
+      program: "idle",
       title: `Idle memory: ${number(idle.connections)} connections in one room`,
       note:
         `Of the process, after ${idle.restSeconds} s of rest and a garbage collection. V8 keeps memory for passing objects for some ` +
@@ -76,6 +76,7 @@ function connectTable({ connect }: Results): Table[] {
   ]);
   return [
     {
+      program: "connect",
       title: "CPU for a connection",
       note:
         `${connect.rounds} rounds of ${number(connect.connects)} connections, ${connect.concurrency} at once. Roomcast: upgrade, ` +
@@ -88,7 +89,14 @@ function connectTable({ connect }: Results): Table[] {
 function sizeTable({ size }: Results): Table[] {
   if (size === undefined) return [];
   const rows = size.rows.map((row) => [`\`${row.entry}\``, number(row.minifiedBytes), number(row.gzipBytes)]);
-  return [{ title: "SDK", note: "Bundled and minified.", rows: [["entry", "bytes", "gzip"], ...rows] }];
+  return [
+    {
+      program: "client-size",
+      title: "SDK",
+      note: "Bundled and minified.",
+      rows: [["entry", "bytes", "gzip"], ...rows],
+    },
+  ];
 }
 
 function verdictTable(verdicts: readonly Verdict[]): Table[] {
@@ -108,15 +116,6 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...idleTable(results),
     ...connectTable(results),
     ...sizeTable(results),
+    ...nodesTables(results),
   ];
-}
-
-/** The first column is left-aligned, the others right; padded, so that it can be read as it is. */
-export function markdown({ title, note, rows }: Table): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length), 3));
-  const line = (row: readonly string[]) =>
-    `| ${widths.map((width, at) => (at === 0 ? (row[at] ?? "").padEnd(width) : (row[at] ?? "").padStart(width))).join(" | ")} |`;
-  const rule = `|${widths.map((width, at) => (at === 0 ? ` ${"-".repeat(width)} ` : ` ${"-".repeat(width - 1)}: `)).join("|")}|`;
-  const [head, ...body] = rows.map(line);
-  return [`## ${title}`, ...(note === "" ? [] : ["", note]), "", head, rule, ...body, ""].join("\n");
 }

@@ -24,10 +24,16 @@ const LEAST_TIMES_CHEAPER: readonly (readonly [Contestant, string, number])[] = 
 ];
 const MOST_IDLE_BYTES = 3 * 1024;
 const MOST_CONNECT_TIMES_UWS = 4;
+/** What a node publishes of what its broker would take by itself, in %. */
+const LEAST_SHARE = { history: 60, none: 70 } as const;
+const MOST_ADDED_MS = 2;
+const MOST_AGAIN_S = 10;
+const MOST_STALL_MS = 50;
+const BROKERS = { redis: "Redis", nats: "NATS" } as const;
 
 function atMost(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
   if (measured === undefined) return [];
-  return [{ what, target: `≤ ${limit} ${unit}`, measured, met: measured <= limit }];
+  return [{ what, target: `≤ ${limit} ${unit}`.trimEnd(), measured, met: measured <= limit }];
 }
 
 function atLeast(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
@@ -54,6 +60,30 @@ function ofFanOut({ fanOut }: Results, name: (typeof ours)[number]): Verdict[] {
   });
 }
 
+/** Of several nodes. */
+function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Results): Verdict[] {
+  const publishes = [publishRedis, publishNats].flatMap((result) => {
+    const broker = result?.program === "publish-redis" ? BROKERS.redis : BROKERS.nats;
+    return (result?.rows ?? []).flatMap(({ history, underWay, share }) => {
+      const least = history ? LEAST_SHARE.history : LEAST_SHARE.none;
+      const what = `${broker}: publish with${history ? "" : "out"} history, ${underWay} under way`;
+      return atLeast(what, least, "% of bare", round(100 * share, 1));
+    });
+  });
+  const latencies = (acrossNodes?.rows ?? []).flatMap(({ engine, at, batchMs, addedMs }) => {
+    if (engine === "memory") return [];
+    return atMost(`${BROKERS[engine]}: added p50, ${at}, batchMs ${batchMs}`, MOST_ADDED_MS, "ms", addedMs);
+  });
+  const interests = (acrossNodes?.interest ?? []).flatMap(({ engine, strangers }) =>
+    atMost(`${BROKERS[engine]}: events of rooms that nobody has joined`, 0, "", strangers),
+  );
+  const returns = (resubscribe?.rows ?? []).flatMap(({ engine, againMs, ownStallMs }) => [
+    ...atMost(`${BROKERS[engine]}: all rooms subscribed again`, MOST_AGAIN_S, "s", round(againMs / 1000, 2)),
+    ...atMost(`${BROKERS[engine]}: longest turn meanwhile`, MOST_STALL_MS, "ms", ownStallMs),
+  ]);
+  return [...publishes, ...latencies, ...interests, ...returns];
+}
+
 /** What the project has set itself, held against one run. */
 export function judge(results: Results): readonly Verdict[] {
   const { idle, connect, size } = results;
@@ -73,5 +103,6 @@ export function judge(results: Results): readonly Verdict[] {
       );
     }),
     ...atMost("SDK, gzip", size?.limitBytes ?? 0, "bytes", size?.rows[0]?.gzipBytes),
+    ...ofNodes(results),
   ];
 }
