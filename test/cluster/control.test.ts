@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { Questions } from "../../server/cluster/control.js";
 import { EngineError } from "../../server/engine/engine.js";
 import { eventually } from "../support/eventually.js";
 import { namesIn, newLog, newNode, startNode } from "./support.js";
@@ -105,6 +106,22 @@ test("an answer that comes late is passed over", async (t) => {
   answer(5);
   assert.deepEqual(await a.cluster.count("r"), { count: 2, nodes: 2, missing: [] });
   assert.deepEqual(a.lines, []);
+});
+
+test("an instance's second answer does not count", async () => {
+  const questions = new Questions();
+  const { request, answered } = questions.open(
+    new Map([
+      ["x", "a"],
+      ["y", "b"],
+    ]),
+    0,
+    60_000,
+  );
+  for (let time = 0; time < 3; time++) questions.take(request, "x", "a", { count: 1 });
+  questions.take(request, "y", "b", { count: 1 });
+  assert.deepEqual(await answered, { numbers: { count: 2 }, nodes: 2, missing: [] });
+  assert.equal(questions.size, 0);
 });
 
 test("while the engine is away, and after the end, calls are refused", async (t) => {

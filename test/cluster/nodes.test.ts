@@ -95,6 +95,19 @@ test("after an outage nodes find each other again without being told of it", asy
   await eventually(() => namesIn(a).length === 2 && namesIn(b).length === 2);
 });
 
+test("a node that could not say anything asks who is there with the first it can say", async (t) => {
+  const log = newLog();
+  const a = await startNode(t, log, "a");
+  a.faults.isAway = true;
+  await startNode(t, log, "b");
+  a.cluster.announce();
+  await new Promise((next) => setImmediate(next));
+  a.faults.isAway = false;
+  assert.deepEqual(namesIn(a), ["a"]);
+  a.cluster.announce();
+  await eventually(() => namesIn(a).length === 2);
+});
+
 test("where the engine suspects the room, a node asks at once who is there", async (t) => {
   const log = newLog();
   const a = await startNode(t, log, "a");
