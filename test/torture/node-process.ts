@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { SettingsInput } from "../../server/server.js";
+import { freePort } from "../support/services/free-port.js";
 import type { Scope } from "../support/services/scope.js";
 
 const program = fileURLToPath(new URL("./node-program.js", import.meta.url));
@@ -11,17 +12,19 @@ const OUTPUT_KEPT = 20_000;
 export class NodeProcess {
   #settings: SettingsInput;
   #child: ChildProcess | undefined;
-  #port = 0;
+  /** Not one that the kernel gives to outgoing connections: it must be free again for the next start. */
+  readonly #port: number;
   /** The end of its log. */
   output = "";
 
-  private constructor(settings: SettingsInput) {
+  private constructor(settings: SettingsInput, port: number) {
+    this.#port = port;
     this.#settings = { page: false, logLevel: "warn", ...settings };
   }
 
   /** Resolves once it listens. */
   static async start(scope: Scope, settings: SettingsInput = {}): Promise<NodeProcess> {
-    const node = new NodeProcess(settings);
+    const node = new NodeProcess(settings, await freePort());
     scope.after(() => node.kill());
     await node.restart({});
     return node;
@@ -75,9 +78,8 @@ export class NodeProcess {
     const ended = once(child, "exit").then(([code, signal]) => {
       throw new Error(`a node ended (${signal ?? code}): ${this.output}`);
     });
-    const [{ port }] = (await Promise.race([once(child, "message"), ended])) as [{ port: number }];
+    await Promise.race([once(child, "message"), ended]);
     // It ends one day, and by then nobody waits.
     ended.catch(() => undefined);
-    this.#port = port;
   }
 }

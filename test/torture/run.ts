@@ -60,12 +60,21 @@ async function runRow(row: Row, variant: string, size: Size): Promise<Run> {
   say("starting");
   try {
     const result = await row.run(torture, size, variant);
+    if (!result.verdicts.every(({ passed }) => passed)) showLogs(torture);
     return { ...base, tookMs: performance.now() - startedAt, result };
   } catch (error) {
+    showLogs(torture);
     return { ...base, tookMs: performance.now() - startedAt, error: String(error) };
   } finally {
     await torture.close();
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  }
+}
+
+/** What the nodes had to say of a failure. */
+function showLogs({ nodes }: Torture): void {
+  for (const [index, { output }] of nodes.entries()) {
+    if (output !== "") process.stderr.write(`\nnode ${index + 1}:\n${output.slice(-3000)}`);
   }
 }
 
