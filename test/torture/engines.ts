@@ -4,7 +4,6 @@ import { type Nats, startNats } from "../support/services/nats.js";
 import { type Redis, startRedis } from "../support/services/redis.js";
 import type { Torture } from "./torture.js";
 
-export type EngineVariant = "memory" | "redis" | "nats";
 type Engine = {
   readonly settings: SettingsInput;
   /** How many nodes make sense: one, where nothing joins them. */
@@ -12,7 +11,7 @@ type Engine = {
   readonly server: Redis | Nats | undefined;
 };
 
-/** Starts what the engine needs. */
+/** Starts what the engine needs: `memory`, `redis` or `nats`. */
 export async function startEngine(torture: Torture, variant: string): Promise<Engine> {
   if (variant === "redis") {
     const server = await startRedis(torture);
