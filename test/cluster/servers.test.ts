@@ -4,6 +4,7 @@ import test, { type TestContext } from "node:test";
 import type { Server, ServerOptions, SettingsInput } from "../../server/server.js";
 import { Command } from "../support/command.js";
 import { eventually } from "../support/eventually.js";
+import { startNats } from "../support/services/nats.js";
 import { startRedis } from "../support/services/redis.js";
 import { connect, startServer } from "../support/start-server.js";
 
@@ -34,6 +35,13 @@ const services: readonly (readonly [name: string, start: (t: TestContext) => Pro
         kill: () => all((shard) => shard.kill()),
         start: () => all((shard) => shard.start()),
       };
+    },
+  ],
+  [
+    "NATS",
+    async (t) => {
+      const nats = await startNats(t);
+      return { settings: { nats: [nats.url] }, kill: () => nats.kill(), start: () => nats.start() };
     },
   ],
 ];
