@@ -8,20 +8,12 @@ import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
 import { isRoomName } from "../../protocol/names.js";
 import { type Broker, EngineError, type LogRules, RESERVED } from "../engine/engine.js";
 import type { Log } from "../log.js";
-import { type Collected, Questions } from "./control.js";
+import { Control, type NodeActions } from "./control.js";
 import { type NodeInfo, NodeList } from "./nodes.js";
-import {
-  type Ask,
-  type NodeFacts,
-  type NodeState,
-  type Note,
-  type Numbers,
-  readNote,
-  type Said,
-  writeNote,
-} from "./note.js";
+import { type Ask, type NodeFacts, type NodeState, type Note, readNote, type Said, writeNote } from "./note.js";
+import type { Collected } from "./questions.js";
 
-export type { NodeInfo, NodeState };
+export type { NodeActions, NodeInfo, NodeState };
 
 /** The room in which nodes speak to each other. */
 export const NODES_ROOM = `${RESERVED}nodes`;
@@ -31,24 +23,10 @@ const RULES: LogRules = { history: { size: 0, ageMs: 1 }, keyWindowMs: 1 };
 const ANSWER_SPREAD_MS = 100;
 /** How long after the start the list is not taken to be whole, in milliseconds. */
 const SETTLE_MS = 300;
-/** How long the answers of all nodes are waited for, in milliseconds. */
-const ANSWER_MS = 2000;
 /** The pause before the room is subscribed again, in milliseconds, with jitter. */
 const RETRY_MS = 500;
 /** How often what cannot be read is told, in milliseconds. */
 const TELL_AGAIN_MS = 60_000;
-
-/** What a node tells of itself, and does when another asks it. Each may throw or reject: the node then counts as missing. */
-export interface NodeActions {
-  /** How this node is now. */
-  state(): NodeState;
-  /** Closes every session of the user here, for good; how many there were. */
-  disconnect(user: string): number | Promise<number>;
-  /** Takes the sessions of the user here out of the room, and tells them; how many there were. */
-  remove(user: string, room: string): number | Promise<number>;
-  /** How many clients of this node are in the room. */
-  count(room: string): number;
-}
 
 /** Of how many nodes an answer is made. */
 export type Answered = {
@@ -76,7 +54,7 @@ export type ClusterOptions = {
   readonly leaseMs: number;
   readonly log: Log;
   /** How long the answers of all nodes are waited for, in milliseconds; 2000 by default. */
-  readonly answerMs?: number;
+  readonly answerMs?: number | undefined;
 };
 
 /**
@@ -90,7 +68,7 @@ export class Cluster {
   readonly id: string = randomBytes(9).toString("base64url");
   readonly #options: ClusterOptions;
   readonly #list: NodeList;
-  readonly #questions = new Questions();
+  readonly #control: Control;
   readonly #ending = new AbortController();
   readonly #startedAt = Date.now();
   #sequence = 0;
@@ -107,6 +85,12 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#list = new NodeList(options);
+    const { name, actions, log, answerMs } = options;
+    this.#control = new Control({
+      ...{ id: this.id, name, actions, log, answerMs },
+      others: () => this.#list.others(),
+      send: (note) => this.#send(note),
+    });
   }
 
   get #closed(): boolean {
@@ -206,24 +190,20 @@ export class Cluster {
         break;
       case "left":
         this.#list.left(id);
-        this.#questions.left(id);
+        this.#control.left(id);
         break;
       case "who":
         this.#answerWho();
         break;
       case "ask":
-        void this.#answer(id, note.request, note.ask);
+        void this.#control.answer(id, note.request, note.ask);
         break;
       case "answer":
-        if (note.to === this.id) this.#questions.take(note.request, id, this.#nameOf(id), note.numbers);
+        if (note.to === this.id) this.#control.take(id, note.request, note.numbers);
         break;
       default:
         note satisfies never;
     }
-  }
-
-  #nameOf(id: string): string {
-    return this.#list.others().find((node) => node.id === id)?.name ?? id;
   }
 
   /** One answer for all who ask within the same moment. */
@@ -234,28 +214,6 @@ export class Cluster {
       this.announce();
     };
     this.#answering = setTimeout(answer, Math.random() * ANSWER_SPREAD_MS).unref();
-  }
-
-  /** Never rejects: an answer that cannot be sent is one that is missing. */
-  async #answer(to: string, request: number, ask: Ask): Promise<void> {
-    if (this.#options.actions === undefined) return;
-    const numbers = await this.#act(ask);
-    await this.#send({ type: "answer", to, request, numbers }).catch(() => undefined);
-  }
-
-  /** Does here what was asked; `undefined` where it could not be done. */
-  async #act(ask: Ask): Promise<Numbers | undefined> {
-    const actions = this.#options.actions as NodeActions;
-    try {
-      if (ask.what === "disconnect") return { count: await actions.disconnect(ask.user) };
-      if (ask.what === "remove") return { count: await actions.remove(ask.user, ask.room) };
-      if (ask.what === "count") return { count: actions.count(ask.room) };
-      const { connections, sessions, rooms } = actions.state();
-      return { connections, sessions, rooms };
-    } catch (error) {
-      this.#options.log.error("what another node asked for failed", { what: ask.what, error });
-      return undefined;
-    }
   }
 
   #tellOdd(event: RoomEvent): void {
@@ -308,22 +266,9 @@ export class Cluster {
     return countOf(await this.#ask({ what: "count", room }));
   }
 
-  async #ask(ask: Ask): Promise<Collected> {
-    if (this.#closed) throw new EngineError("unavailable", "this node is closed", 0);
-    const { actions, name, answerMs = ANSWER_MS } = this.#options;
-    const acting = actions === undefined ? undefined : this.#act(ask);
-    if (this.#settledAt === Number.POSITIVE_INFINITY) {
-      await acting;
-      throw new EngineError("unavailable", "the other nodes cannot be asked: the engine was not reached yet");
-    }
-    const waiting = new Map(this.#list.others().map((node) => [node.id, node.name]));
-    if (actions !== undefined) waiting.set(this.id, name);
-    const { request, answered } = this.#questions.open(waiting, this.#settledAt - performance.now(), answerMs);
-    void acting?.then((numbers) => this.#questions.take(request, this.id, name, numbers));
-    this.#send({ type: "ask", request, ask }).catch((error: unknown) =>
-      this.#questions.fail(request, unavailable(error)),
-    );
-    return answered;
+  #ask(ask: Ask): Promise<Collected> {
+    if (this.#closed) return Promise.reject(new EngineError("unavailable", "this node is closed", 0));
+    return this.#control.ask(ask, this.#settledAt - performance.now());
   }
 
   /** Says goodbye, and ends what waits. Before the broker is closed. Resolves within what the broker takes; never rejects. */
@@ -336,7 +281,7 @@ export class Cluster {
     clearTimeout(this.#timer);
     clearTimeout(this.#answering);
     this.#ending.abort();
-    this.#questions.close();
+    this.#control.close();
     if (this.#options.actions !== undefined && this.#sequence > 0) {
       await this.#send({ type: "left" }).catch(() => undefined);
     }
@@ -345,11 +290,6 @@ export class Cluster {
 }
 
 const countOf = ({ numbers, nodes, missing }: Collected): Count => ({ count: numbers["count"] ?? 0, nodes, missing });
-
-const unavailable = (error: unknown): EngineError =>
-  error instanceof EngineError && error.code === "unavailable"
-    ? error
-    : new EngineError("unavailable", "the other nodes cannot be asked: the engine did not take it");
 
 function checkUser(user: unknown): void {
   if (!isUser(user)) throw new ProtocolError("user", `1 to ${MAX_USER_LENGTH} characters`, describe(user));

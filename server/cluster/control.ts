@@ -1,112 +1,105 @@
+/** What nodes ask of each other. */
 import { EngineError } from "../engine/engine.js";
-import type { Numbers } from "./note.js";
+import type { Log } from "../log.js";
+import type { NodeInfo } from "./nodes.js";
+import type { Ask, NodeState, Note, Numbers } from "./note.js";
+import { type Collected, Questions } from "./questions.js";
 
-/** What all nodes answered, added up. */
-export type Collected = {
-  readonly numbers: Numbers;
-  /** How many nodes answered. */
-  readonly nodes: number;
-  /** The names of nodes that did not answer in time, or could not do it: their part is not in the numbers. */
-  readonly missing: readonly string[];
+/** How long the answers of all nodes are waited for, in milliseconds. */
+const ANSWER_MS = 2000;
+
+/** What a node tells of itself, and does when it is asked. Each may throw or reject: the node then counts as missing. */
+export interface NodeActions {
+  /** How this node is now. */
+  state(): NodeState;
+  /** Closes every session of the user here, for good; how many there were. */
+  disconnect(user: string): number | Promise<number>;
+  /** Takes the sessions of the user here out of the room, and tells them; how many there were. */
+  remove(user: string, room: string): number | Promise<number>;
+  /** How many clients of this node are in the room. */
+  count(room: string): number;
+}
+
+export type ControlOptions = {
+  /** This node's instance, and its name. */
+  readonly id: string;
+  readonly name: string;
+  /** Without any it only asks. */
+  readonly actions: NodeActions | undefined;
+  readonly log: Log;
+  readonly answerMs: number | undefined;
+  /** The other nodes that are there. */
+  others(): readonly NodeInfo[];
+  send(note: Note): Promise<void>;
 };
 
-type Question = {
-  /** The nodes whose answer is waited for, by their instances: their names. */
-  readonly waiting: Map<string, string>;
-  readonly answered: Set<string>;
-  readonly sums: Map<string, number>;
-  readonly failed: string[];
-  readonly timers: NodeJS.Timeout[];
-  /** Until then nodes may be there that are not in the list yet. */
-  early: boolean;
-  readonly resolve: (collected: Collected) => void;
-  readonly reject: (error: EngineError) => void;
-};
+/** Asks all nodes, this one among them, and answers for this one. */
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #questions = new Questions();
 
-/** The requests of this node that wait for answers. Each ends: with all answers, in time, or with the node. */
-export class Questions {
-  readonly #open = new Map<number, Question>();
-  #next = 1;
-
-  /** How many wait. */
-  get size(): number {
-    return this.#open.size;
+  constructor(options: ControlOptions) {
+    this.#options = options;
   }
 
   /**
-   * Opens a request to the nodes in `waiting`. `answered` resolves once all of them have answered, but not within the
-   * first `earlyMs`, or after `withinMs`. It rejects with an `EngineError` only by `fail`.
+   * Adds up what all nodes answer. `settlesInMs`: how long it is until the list of nodes can be taken to be whole;
+   * infinite where this node has not reached the others yet. Rejects with an `EngineError` where they cannot be asked.
    */
-  open(
-    waiting: Map<string, string>,
-    earlyMs: number,
-    withinMs: number,
-  ): { request: number; answered: Promise<Collected> } {
-    const request = this.#next++;
-    const answered = new Promise<Collected>((resolve, reject) => {
-      const timers = [setTimeout(() => this.#end(request), withinMs)];
-      const question: Question = {
-        ...{ waiting, answered: new Set(), sums: new Map(), failed: [], timers, resolve, reject },
-        early: earlyMs > 0,
-      };
-      this.#open.set(request, question);
-      if (!question.early) return;
-      const look = () => {
-        question.early = false;
-        this.#look(request, question);
-      };
-      timers.push(setTimeout(look, Math.min(earlyMs, withinMs)));
-    });
-    return { request, answered };
-  }
-
-  /** Takes an instance's answer; what comes late or twice is passed over. `name` is the node's, where it is known. */
-  take(request: number, id: string, name: string, numbers: Numbers | undefined): void {
-    const question = this.#open.get(request);
-    if (question === undefined || question.answered.has(id)) return;
-    question.waiting.delete(id);
-    if (numbers === undefined) question.failed.push(name);
-    else {
-      question.answered.add(id);
-      for (const [key, value] of Object.entries(numbers)) {
-        question.sums.set(key, (question.sums.get(key) ?? 0) + value);
-      }
+  async ask(ask: Ask, settlesInMs: number): Promise<Collected> {
+    const { id, name, actions, answerMs = ANSWER_MS, others, send } = this.#options;
+    const acting = actions === undefined ? undefined : this.#act(actions, ask);
+    if (settlesInMs === Number.POSITIVE_INFINITY) {
+      await acting;
+      throw new EngineError("unavailable", "the other nodes cannot be asked: the engine was not reached yet");
     }
-    this.#look(request, question);
+    const waiting = new Map(others().map((node) => [node.id, node.name]));
+    if (actions !== undefined) waiting.set(id, name);
+    const { request, answered } = this.#questions.open(waiting, settlesInMs, answerMs);
+    void acting?.then((numbers) => this.#questions.take(request, id, name, numbers));
+    send({ type: "ask", request, ask }).catch((error: unknown) => this.#questions.fail(request, unavailable(error)));
+    return answered;
   }
 
-  /** The node has said that it has gone: nothing of it is left to answer. */
+  /** Takes another node's answer; one that comes late is passed over. */
+  take(id: string, request: number, numbers: Numbers | undefined): void {
+    const name = this.#options.others().find((node) => node.id === id)?.name ?? id;
+    this.#questions.take(request, id, name, numbers);
+  }
+
+  /** Does what another node asks for, and answers. Never rejects: an answer that cannot be sent is one that is missing. */
+  async answer(to: string, request: number, ask: Ask): Promise<void> {
+    const { actions, send } = this.#options;
+    if (actions === undefined) return;
+    const numbers = await this.#act(actions, ask);
+    await send({ type: "answer", to, request, numbers }).catch(() => undefined);
+  }
+
+  /** Does here what was asked; `undefined` where it could not be done. */
+  async #act(actions: NodeActions, ask: Ask): Promise<Numbers | undefined> {
+    try {
+      if (ask.what === "disconnect") return { count: await actions.disconnect(ask.user) };
+      if (ask.what === "remove") return { count: await actions.remove(ask.user, ask.room) };
+      if (ask.what === "count") return { count: actions.count(ask.room) };
+      const { connections, sessions, rooms } = actions.state();
+      return { connections, sessions, rooms };
+    } catch (error) {
+      this.#options.log.error("what was asked of all nodes failed on this one", { what: ask.what, error });
+      return undefined;
+    }
+  }
+
+  /** The node has said that it has gone: its answer is not waited for. */
   left(id: string): void {
-    for (const [request, question] of this.#open) if (question.waiting.delete(id)) this.#look(request, question);
+    this.#questions.left(id);
   }
 
-  #look(request: number, { waiting, early }: Question): void {
-    if (waiting.size === 0 && !early) this.#end(request);
-  }
-
-  #end(request: number): void {
-    const question = this.#take(request);
-    if (question === undefined) return;
-    const { sums, answered, failed, waiting } = question;
-    const missing = [...failed, ...waiting.values()];
-    question.resolve({ numbers: Object.fromEntries(sums), nodes: answered.size, missing });
-  }
-
-  /** The request could not be put. */
-  fail(request: number, error: EngineError): void {
-    this.#take(request)?.reject(error);
-  }
-
-  #take(request: number): Question | undefined {
-    const question = this.#open.get(request);
-    this.#open.delete(request);
-    for (const timer of question?.timers ?? []) clearTimeout(timer);
-    return question;
-  }
-
-  /** Ends all of them. */
   close(): void {
-    const error = new EngineError("unavailable", "this node is closed", 0);
-    for (const request of [...this.#open.keys()]) this.fail(request, error);
+    this.#questions.close();
   }
 }
+
+const unavailable = (error: unknown): EngineError =>
+  error instanceof EngineError && error.code === "unavailable"
+    ? error
+    : new EngineError("unavailable", "the other nodes cannot be asked: the engine did not take it");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Questions } from "../../server/cluster/control.js";
+import { Questions } from "../../server/cluster/questions.js";
 import { EngineError } from "../../server/engine/engine.js";
 import { eventually } from "../support/eventually.js";
 import { namesIn, newLog, newNode, startNode } from "./support.js";
