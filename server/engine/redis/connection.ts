@@ -189,6 +189,12 @@ export class Connection {
     return this.#redis.stream.bytesRead;
   }
 
+  /** What is subscribed by sharded pub/sub, as far as the server has said. */
+  get subscribed(): ReadonlySet<string> {
+    const subscriber = this.#redis.condition?.subscriber;
+    return new Set(subscriber ? subscriber.channels("ssubscribe") : []);
+  }
+
   /** Sends one command. */
   send(command: string, words: readonly Word[]): Promise<Reply> {
     return new Promise((resolve, reject) => {

@@ -4,6 +4,16 @@ import type { Connection } from "./connection.js";
 /** How many rooms a command subscribes at the most. */
 const BATCH = 500;
 
+/**
+ * How rooms are subscribed, or not any more, on a connection. Resolves with those that the server refused, and why;
+ * rejects where the connection does not do.
+ */
+export type Subscribing = (
+  connection: Connection,
+  isOn: boolean,
+  rooms: readonly string[],
+) => Promise<ReadonlyMap<string, Error>>;
+
 type Entry = {
   /** Resolves once the room is subscribed on the connection that was there when it was asked for. */
   readonly subscribed: Promise<void>;
@@ -15,20 +25,29 @@ type Change = {
   readonly settle: (error?: Error) => void;
 };
 
+const NONE: ReadonlyMap<string, Error> = new Map();
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** By one command for many rooms, as every server does it that is no part of a Cluster. */
+export const together =
+  (nameOf: (room: string) => string): Subscribing =>
+  async (connection, isOn, rooms) => {
+    await connection.send(isOn ? "subscribe" : "unsubscribe", rooms.map(nameOf));
+    return NONE;
+  };
 
 /** The rooms that this node wants of one server, and the subscriptions on the connection that is there now. */
 export class Interest {
-  readonly #nameOf: (room: string) => string;
-  /** Sharded pub/sub: rooms of one command have to be in one slot, so each gets its own. */
-  readonly #isSharded: boolean;
+  readonly #subscribing: Subscribing;
   readonly #rooms = new Map<string, Entry>();
   #connection: Connection | undefined;
   #changes: Change[] = [];
+  /** Rooms that came to be wanted after `resubscribe` began. */
+  #late = new Set<string>();
 
-  constructor(nameOf: (room: string) => string, isSharded: boolean) {
-    this.#nameOf = nameOf;
-    this.#isSharded = isSharded;
+  constructor(subscribing: Subscribing) {
+    this.#subscribing = subscribing;
   }
 
   has(room: string): boolean {
@@ -39,9 +58,11 @@ export class Interest {
     return [...this.#rooms.keys()];
   }
 
-  /** Notes that the room is wanted, for the next `resubscribe`. */
+  /** Notes that the room is wanted, for the next `resubscribe` or `catchUp`. */
   want(room: string): void {
-    if (!this.#rooms.has(room)) this.#rooms.set(room, { subscribed: Promise.resolve() });
+    if (this.#rooms.has(room)) return;
+    this.#rooms.set(room, { subscribed: Promise.resolve() });
+    if (this.#connection !== undefined) this.#late.add(room);
   }
 
   /** Subscribes it together with what else is asked for in this turn. What fails is not wanted any more, but for `isKept`. */
@@ -101,17 +122,13 @@ export class Interest {
       for (const change of changes) change.settle(error);
     };
     if (connection === undefined) return settle(new EngineError("unavailable", "the connection is gone"));
-    const names = changes.map(({ room }) => this.#nameOf(room));
-    this.#command(connection, isOn, names).then(
-      () => settle(),
+    const rooms = changes.map(({ room }) => room);
+    this.#subscribing(connection, isOn, rooms).then(
+      (refused) => {
+        for (const change of changes) change.settle(refused.get(change.room));
+      },
       (error: Error) => settle(error),
     );
-  }
-
-  async #command(connection: Connection, isOn: boolean, names: readonly string[]): Promise<void> {
-    const command = `${this.#isSharded ? "s" : ""}${isOn ? "" : "un"}subscribe`;
-    if (this.#isSharded) await Promise.all(names.map((name) => connection.send(command, [name])));
-    else await connection.send(command, names);
   }
 
   /** The connection is gone, and with it its subscriptions. What is under way on it rejects by itself. */
@@ -121,19 +138,34 @@ export class Interest {
 
   /**
    * Subscribes every room on a new connection, a batch at a time, so that neither the server nor this process stalls.
-   * Rejects where the connection does not last.
+   * Resolves with those that the server refused. Rejects where the connection does not last.
    */
-  async resubscribe(connection: Connection): Promise<void> {
+  async resubscribe(connection: Connection): Promise<readonly string[]> {
     // From now on what is unsubscribed is, behind the batches already sent.
     this.#connection = connection;
-    const rooms = this.rooms;
+    this.#late.clear();
+    return this.#subscribeAll(connection, this.rooms);
+  }
+
+  /** Subscribes the rooms that came to be wanted since: adds to `caught` which, and resolves with those refused. */
+  async catchUp(caught: Set<string>): Promise<readonly string[]> {
+    const refused: string[] = [];
+    while (this.#late.size > 0 && this.#connection !== undefined) {
+      const rooms = [...this.#late];
+      this.#late.clear();
+      for (const room of rooms) caught.add(room);
+      refused.push(...(await this.#subscribeAll(this.#connection, rooms)));
+    }
+    return refused;
+  }
+
+  async #subscribeAll(connection: Connection, rooms: readonly string[]): Promise<readonly string[]> {
+    const refused: string[] = [];
     for (let from = 0; from < rooms.length; from += BATCH) {
-      const names = rooms
-        .slice(from, from + BATCH)
-        .filter((room) => this.#rooms.has(room))
-        .map((room) => this.#nameOf(room));
-      if (names.length > 0) await this.#command(connection, true, names);
+      const batch = rooms.slice(from, from + BATCH).filter((room) => this.#rooms.has(room));
+      if (batch.length > 0) refused.push(...(await this.#subscribing(connection, true, batch)).keys());
       await turn();
     }
+    return refused;
   }
 }

@@ -2,7 +2,7 @@ import type { Log } from "../../log.js";
 import { Circuit } from "../circuit.js";
 import { EngineError } from "../engine.js";
 import { Connection, type ConnectionEvents, type Target, type Word } from "./connection.js";
-import { Interest } from "./interest.js";
+import { Interest, type Subscribing } from "./interest.js";
 import { Line } from "./line.js";
 import type { Script } from "./scripts.js";
 import type { Reply } from "./wire.js";
@@ -13,10 +13,7 @@ export type PrimaryOptions = {
   readonly target: Target;
   readonly timeoutMs: number;
   readonly probeMs: number;
-  /** What is subscribed for a room. */
-  readonly nameOf: (room: string) => string;
-  /** Whether rooms are subscribed by sharded pub/sub, as in a Cluster. */
-  readonly isSharded: boolean;
+  readonly subscribing: Subscribing;
   readonly log: Log;
 };
 
@@ -27,6 +24,8 @@ export type PrimaryEvents = {
   suspect(room: string): void;
   /** A Cluster took a subscribed room to another server. */
   moved?(): void;
+  /** These rooms are wanted, and the server would not have them subscribed. */
+  refused?(rooms: readonly string[]): void;
 };
 
 /** How many rooms are suspected in one turn, and how many calls may be under way when the next ones are. */
@@ -53,6 +52,8 @@ export class Primary {
   #probeTimer: NodeJS.Timeout;
   #isClosed = false;
   #isRestoring = false;
+  /** Whether it has been connected, or an attempt has failed. */
+  #hasTried = false;
   /** The connection that every room is subscribed on. */
   #subscribedOn: Connection | undefined;
 
@@ -60,7 +61,7 @@ export class Primary {
     this.#options = options;
     this.#events = events;
     this.#circuit = new Circuit(options.name, options.log);
-    this.#interest = new Interest(options.nameOf, options.isSharded);
+    this.#interest = new Interest(options.subscribing);
     const late = { late: () => this.#circuit.failed("no answers"), answered: () => this.#circuit.answered() };
     this.#commands = this.#line("commands", true, late);
     this.#subscriptions = this.#line("subscriptions", false, {
@@ -80,6 +81,7 @@ export class Primary {
       },
       down: (reason) => {
         if (!runsScripts) this.#interest.lost();
+        this.#hasTried = true;
         this.#circuit.trip(`${what}: ${reason}`);
       },
     });
@@ -94,6 +96,16 @@ export class Primary {
   /** What is wrong, `undefined` when nothing is. */
   get problem(): string | undefined {
     return this.#circuit.problem;
+  }
+
+  /** Whether it is neither connected yet nor known to be away. */
+  get isOpening(): boolean {
+    return !this.#hasTried;
+  }
+
+  /** What the server has subscribed by sharded pub/sub, as far as it has said; `undefined` while that does not count. */
+  get subscribed(): ReadonlySet<string> | undefined {
+    return this.problem === undefined ? this.#subscriptions.connection?.subscribed : undefined;
   }
 
   #refusal(): EngineError | undefined {
@@ -144,22 +156,26 @@ export class Primary {
 
   async #restoreOn(commands: Connection, subscriptions: Connection): Promise<void> {
     const isNew = this.#subscribedOn !== subscriptions;
+    const refused: string[] = [];
     if (isNew) {
-      await this.#interest.resubscribe(subscriptions);
+      refused.push(...(await this.#interest.resubscribe(subscriptions)));
       this.#subscribedOn = subscriptions;
     }
     await Promise.all([commands.probe(), subscriptions.probe()]);
+    const late = new Set<string>();
+    refused.push(...(await this.#interest.catchUp(late)));
     if (this.#commands.connection !== commands || this.#subscriptions.connection !== subscriptions) {
       // The rooms that were subscribed here are still to be suspected.
       if (isNew) this.#subscribedOn = undefined;
       return;
     }
+    this.#hasTried = true;
     this.#circuit.close();
-    if (isNew) void this.#suspectAll(commands);
+    if (refused.length > 0) this.#events.refused?.(refused);
+    void this.#suspect(isNew ? this.#interest.rooms : [...late], commands);
   }
 
-  async #suspectAll(commands: Connection): Promise<void> {
-    const rooms = this.#interest.rooms;
+  async #suspect(rooms: readonly string[], commands: Connection): Promise<void> {
     for (let from = 0; from < rooms.length && !this.#isClosed; from += SUSPECTS) {
       for (const room of rooms.slice(from, from + SUSPECTS)) if (this.#interest.has(room)) this.#events.suspect(room);
       do await pause(1);

@@ -1,6 +1,7 @@
 import type { Log } from "../../log.js";
 import type { RedisShard } from "./address.js";
 import type { Word } from "./connection.js";
+import { together } from "./interest.js";
 import { Primary } from "./primary.js";
 import type { Script } from "./scripts.js";
 import type { Reply } from "./wire.js";
@@ -55,7 +56,8 @@ class OnePrimary implements Shard {
 
   constructor(shard: RedisShard, options: ShardOptions, events: ShardEvents) {
     this.name = shard.name;
-    this.#primary = new Primary({ ...options, name: `redis ${shard.name}`, target: shard, isSharded: false }, events);
+    const subscribing = together(options.nameOf);
+    this.#primary = new Primary({ ...options, name: `redis ${shard.name}`, target: shard, subscribing }, events);
   }
 
   send(_room: string, command: string, words: readonly Word[]): Promise<Reply> {
