@@ -13,7 +13,7 @@ import { type NodeInfo, NodeList } from "./nodes.js";
 import { type Ask, type NodeFacts, type NodeState, type Note, readNote, type Said, writeNote } from "./note.js";
 import type { Collected } from "./questions.js";
 
-export type { NodeActions, NodeInfo, NodeState };
+export type { NodeActions, NodeInfo };
 
 /** The room in which nodes speak to each other. */
 export const NODES_ROOM = `${RESERVED}nodes`;
