@@ -10,7 +10,7 @@ import { type Broker, EngineError, type LogRules, RESERVED } from "../engine/eng
 import type { Log } from "../log.js";
 import { Control, type NodeActions } from "./control.js";
 import { type NodeInfo, NodeList } from "./nodes.js";
-import { type Ask, type NodeFacts, type NodeState, type Note, readNote, type Said, writeNote } from "./note.js";
+import { type Ask, type NodeFacts, type Note, readNote, type Said, writeNote } from "./note.js";
 import type { Collected } from "./questions.js";
 
 export type { NodeActions, NodeInfo };
