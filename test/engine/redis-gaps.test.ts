@@ -43,22 +43,40 @@ test("a restart that lost nothing costs no reader anything", async (t) => {
   assert.equal(third.epoch, positions[0]?.epoch);
 });
 
-test("who has seen events that are gone is told, and where to read on", async (t) => {
+test("who has seen events that are gone is told where to read on, and from then on everybody is", async (t) => {
   const { redis, broker, publish, since } = await losing(t);
   const kept = await publish("kept");
   await redis.command("SAVE");
   const gone = [await publish("gone"), await publish("gone too")];
   await crash(redis, broker);
-  for (const position of gone) {
-    const read = await since(position);
-    assert.deepEqual({ ...read }, { position: kept, events: undefined, more: false });
-  }
   await publish("after");
-  for (const position of gone) {
+  assert.deepEqual(values((await since(kept)).events), ["after"], "as far as anybody knows nothing was lost");
+  const told = await since(gone[0]!);
+  assert.deepEqual([told.events, told.more], [undefined, true]);
+  assert.notEqual(told.position.epoch, kept.epoch);
+  assert.deepEqual(values((await since(told.position)).events), ["after"]);
+  // Who was away while the lost events were there has missed them for good.
+  for (const position of [kept, gone[1]!]) {
     const read = await since(position);
-    assert.deepEqual({ ...read }, { position: kept, events: undefined, more: true });
+    assert.deepEqual([read.events, read.position.epoch], [undefined, told.position.epoch]);
   }
-  assert.deepEqual(values((await since(kept)).events), ["after"]);
+  const next = await publish("next");
+  assert.equal(next.epoch, told.position.epoch);
+  assert.deepEqual(values((await since(told.position)).events), ["after", "next"]);
+});
+
+test("a loss is told also before anything was published since, and a place that never was changes nothing", async (t) => {
+  const { redis, broker, publish, since } = await losing(t);
+  const kept = await publish("kept");
+  await redis.command("SAVE");
+  const gone = await publish("gone");
+  const forged = await since({ ...gone, offset: gone.offset + 1000 });
+  assert.deepEqual([forged.events, forged.position], [undefined, gone]);
+  await crash(redis, broker);
+  const told = await since(gone);
+  assert.deepEqual([told.events, told.position.offset], [undefined, kept.offset]);
+  assert.notEqual(told.position.epoch, kept.epoch);
+  assert.equal((await since(kept)).events, undefined);
 });
 
 test("a loss that takes the note of an earlier one with it uses no offset again", async (t) => {
@@ -71,8 +89,8 @@ test("a loss that takes the note of an earlier one with it uses no offset again"
     seen.push(await publish(value));
   }
   assert.equal(new Set(seen.map(({ offset }) => offset)).size, 3);
-  for (const position of seen.slice(0, 2)) assert.equal((await since(position)).events, undefined);
   assert.deepEqual(values((await since(kept)).events), ["third"]);
+  for (const position of seen.slice(0, 2)) assert.equal((await since(position)).events, undefined);
 });
 
 test("the first event after a jump has the place before it as its previous", async (t) => {
@@ -147,23 +165,32 @@ test("whatever is lost: a reader gets all that came after its place, or is told"
         }
       }
       const places = [{ position: start, value: -1 }, ...seen];
+      const isThere = (place: (typeof places)[number]) =>
+        place.value === -1 || log.some(({ value }) => value === place.value);
+      // Those first that have missed nothing: who has seen what is lost makes it known to all.
+      places.sort((a, b) => Number(isThere(b)) - Number(isThere(a)));
+      let isKnown = false;
       for (const place of places) {
         const read = await broker.history(room, { since: place.position }, 100, kept);
-        const index = log.findIndex((one) => one === place || one.value === place.value);
-        const isThere = index >= 0 || place.value === -1;
-        const after = log.slice(index + 1);
-        if (isThere && after.length <= size)
+        const after = log.slice(log.findIndex(({ value }) => value === place.value) + 1);
+        if (isThere(place) && after.length <= size)
           assert.deepEqual(
             values(read.events),
             after.map(({ value }) => value),
           );
         else assert.equal(read.events, undefined);
-        if (!isThere && read.more) {
+        if (isThere(place)) continue;
+        assert.notEqual(read.position.epoch, start.epoch);
+        if (!isKnown && read.more) {
           const again = await broker.history(room, { since: read.position }, 100, kept);
           assert.ok(again.events !== undefined, "the place that is given can be read on from");
-          const before = log.findLast((one) => one.position.offset < place.position.offset);
-          assert.deepEqual(read.position, before?.position ?? start);
+          const since = log.filter(({ position }) => position.offset > place.position.offset);
+          assert.deepEqual(
+            values(again.events),
+            since.map(({ value }) => value),
+          );
         }
+        isKnown = true;
       }
     }),
     { numRuns: RUNS },

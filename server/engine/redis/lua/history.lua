@@ -7,20 +7,25 @@
 --
 -- Answers {epoch, end, state, offset, record, offset, record, …}: rising for `since`, else falling. The state is
 -- "all"; "more", where the limit left out some; "lost", where the log does not reach back to the offset asked for; or
--- "gap", where a tail was lost that the offset lies in: the end is then the last offset that survived.
+-- "gap", where a tail was lost that the offset lies in: the end is then where the log goes on after it. Whoever asks from
+-- there has seen what is gone, and others may have missed it: the log gets another epoch, so that everybody is told.
 -- Answers {">shard"} where the room has moved to that shard.
 
 local mode, asked, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local maxBytes = tonumber(ARGV[9])
 
-local moved, epoch, last, gaps, floor = unpack(redis.call('HMGET', KEYS[1], 'moved', 'epoch', 'offset', 'gaps', 'floor'))
+local moved, epoch, last, gaps, floor, replid =
+  unpack(redis.call('HMGET', KEYS[1], 'moved', 'epoch', 'offset', 'gaps', 'floor', 'replid'))
 if moved then return { '>' .. moved } end
+
+local function primary()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
 
 if not epoch then
   redis.call('DEL', KEYS[2])
   epoch, last = ARGV[7], '0'
-  local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', last, 'replid', replid)
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', last, 'replid', primary())
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
 elseif redis.call('PTTL', KEYS[1]) * 2 < tonumber(ARGV[8]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
@@ -64,6 +69,12 @@ local function lost()
   return reply
 end
 
+local function renew()
+  reply[1] = ARGV[7]
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[7], 'replid', primary())
+  redis.call('HDEL', KEYS[1], 'gaps', 'floor')
+end
+
 if mode ~= 'latest' and ARGV[3] ~= epoch then return lost() end
 
 if mode == 'since' then
@@ -73,13 +84,19 @@ if mode == 'since' then
     -- What came after the last that survived came after the jump too.
     if asked == low then from = high end
     if asked > low and asked < high then
+      renew()
       if high < start then return lost() end
-      reply[2], reply[3] = survived, 'gap'
+      reply[2], reply[3] = base, 'gap'
       return reply
     end
   end
   if floor and asked < tonumber(floor) then return lost() end
-  if asked > tonumber(last) or from < start then return lost() end
+  if asked > tonumber(last) then
+    -- Nothing was published since the tail was lost.
+    if replid and replid ~= primary() then renew() end
+    return lost()
+  end
+  if from < start then return lost() end
 end
 
 if mode == 'before' and asked < 1 then return reply end
