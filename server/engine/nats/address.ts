@@ -1,53 +1,63 @@
-/** Where NATS is, and which streams hold rooms: the forms of the settings `nats` and `natsStreams`. */
+/** The addresses of NATS servers and the names of streams, as they stand in the settings. Pure. */
 
 export type NatsServer = {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
-  readonly user: string | undefined;
-  readonly password: string | undefined;
-  /** A token, in the place of user and password. */
-  readonly token: string | undefined;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
 };
 
 export type NatsStream = {
   readonly name: string;
-  /** How large its part of the rooms is, in comparison with the other streams. */
+  /** Its share of the rooms, as a multiple of the others' weights; 0: it holds none. */
   readonly weight: number;
 };
 
-const ADDRESS = /^(nats|tls):\/\/(?:([^@/?#]*)@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?\/?$/;
-const STREAM = /^([A-Za-z0-9_-]{1,64})(?:\?weight=(\d+(?:\.\d+)?))?$/;
+const DEFAULT_PORT = 4222;
+const SERVER = "expected nats://host:port or tls://host:port, with user:password@ or token@ before the host if need be";
+const STREAM = "expected a stream's name of 1 to 64 characters of A-Z a-z 0-9 _ -, and ?weight=n if need be";
+const WEIGHT = "expected a weight from 0 to 1000";
 
-/** Throws a `TypeError` that says what was expected, and never repeats the address: there may be a password in it. */
-export function parseNatsServer(address: string): NatsServer {
-  const [, scheme, login, host, port = "4222"] = ADDRESS.exec(address) ?? [];
-  if (host === undefined || Number(port) > 65_535) {
-    throw new TypeError("expected an address such as nats://host:4222 or tls://host:4222");
+/** Throws a `TypeError` that says what was expected, and never what came: it may hold a password. */
+export function parseNatsServer(text: string): NatsServer {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new TypeError(SERVER);
   }
-  const colon = login?.indexOf(":") ?? -1;
-  const decoded = (text: string): string => {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      throw new TypeError("expected a user and a password in percent-encoding");
-    }
-  };
+  const { protocol, hostname, port, username, password, pathname, search, hash } = url;
+  const known = protocol === "nats:" || protocol === "tls:";
+  if (!known || hostname === "" || (pathname !== "" && pathname !== "/") || search !== "" || hash !== "") {
+    throw new TypeError(SERVER);
+  }
   return {
-    host: host.replace(/^\[|\]$/g, ""),
-    port: Number(port),
-    tls: scheme === "tls",
-    user: login === undefined || colon < 0 ? undefined : decoded(login.slice(0, colon)),
-    password: login === undefined || colon < 0 ? undefined : decoded(login.slice(colon + 1)),
-    token: login === undefined || colon >= 0 ? undefined : decoded(login),
+    host: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: port === "" ? DEFAULT_PORT : Number(port),
+    tls: protocol === "tls:",
+    ...login(username, password),
   };
 }
 
-/** Throws a `TypeError` that says what was expected. */
-export function parseNatsStream(text: string): NatsStream {
-  const [, name, weight = "1"] = STREAM.exec(text) ?? [];
-  if (name === undefined || Number(weight) > 1000) {
-    throw new TypeError("expected a stream's name of A-Z a-z 0-9 _ -, with its weight if need be: name?weight=2");
+function login(username: string, password: string): Pick<NatsServer, "user" | "password" | "token"> {
+  if (username === "" && password === "") return {};
+  try {
+    const user = decodeURIComponent(username);
+    return password === "" ? { token: user } : { user, password: decodeURIComponent(password) };
+  } catch {
+    throw new TypeError(SERVER);
   }
+}
+
+/** A stream: `name`, or `name?weight=2`. Throws a `TypeError` that says what was expected. */
+export function parseNatsStream(text: string): NatsStream {
+  const [name = "", query] = text.split(/\?(.*)/s);
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) throw new TypeError(STREAM);
+  if (query === undefined) return { name, weight: 1 };
+  const weight = /^weight=(\d+(?:\.\d+)?)$/.exec(query)?.[1];
+  if (weight === undefined) throw new TypeError(STREAM);
+  if (Number(weight) > 1000) throw new TypeError(WEIGHT);
   return { name, weight: Number(weight) };
 }

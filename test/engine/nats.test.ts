@@ -1,0 +1,11 @@
+import test from "node:test";
+import { startNats } from "../support/services/nats.js";
+import { cluster, conforms, LARGE_PAYLOADS } from "./nats-support.js";
+
+for (const streams of [1, 3]) {
+  const engine = `NATS, ${streams} stream${streams === 1 ? "" : "s"}`;
+  test(`${engine}: the contract`, async (t) => {
+    const server = await startNats(t, { configLines: LARGE_PAYLOADS });
+    await conforms(t, engine, { open: async () => cluster({ servers: [server.url] }, streams) });
+  });
+}
