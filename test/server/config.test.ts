@@ -112,7 +112,7 @@ function assertOneLine(lines: readonly string[], name: string, source?: string):
 }
 
 const load = (args: readonly string[], env: { readonly [name: string]: string } = {}): Loaded =>
-  loadSettings(readFlags(args), env);
+  loadSettings(readFlags(args, ["check", "json", "help"]), env);
 
 function fileWith(t: { after(close: () => void): void }, text: string): string {
   const folder = mkdtempSync(join(tmpdir(), "roomcast-config-"));
