@@ -146,6 +146,8 @@ export class TcpProxy {
 
   /** Resets every connection and stops listening. */
   async close(): Promise<void> {
+    // A client that was just cut may be back before the port is closed.
+    this.#refusing = true;
     this.cut();
     if (!this.#listener.listening) return;
     const closed = once(this.#listener, "close");
