@@ -14,18 +14,23 @@ const sizes = {
   },
   reduced: {
     ...{ clients: 20, roomCount: 10, publishers: 5, eventsPerSecond: 100, processes: 1 },
-    ...{ holeMs: 2500, calmMs: 500, engine: { engineTimeoutMs: 500, probeMs: 500 } },
+    ...{ holeMs: 1500, calmMs: 500, engine: { engineTimeoutMs: 500, probeMs: 500 } },
   },
 };
+/** The way from the broker is broken, and nobody publishes through the node: only by looking can it find out. */
+const ONE_WAY = "one way, to a node that only listens";
 /** How often it is asked whether the nodes are ready, in milliseconds. */
 const ASK_MS = 50;
+/** The hole is open longer than asked for, up to this, where nobody has noticed it: there is nothing to see before that. */
+const LONGEST_MS = 20_000;
 
 /** What the two nodes said of themselves while the first one saw nothing of the broker. */
 async function inTheHole(torture: Torture, nodes: readonly NodeProcess[], forMs: number) {
   const [lost, other] = nodes as [NodeProcess, NodeProcess];
   const startedAt = performance.now();
   const seen = { noticedMs: Number.POSITIVE_INFINITY, readyAgain: 0, otherNotReady: 0 };
-  while (performance.now() - startedAt < forMs) {
+  const until = () => startedAt + (Number.isFinite(seen.noticedMs) ? forMs : Math.max(forMs, LONGEST_MS));
+  while (performance.now() < until()) {
     const [ready, otherReady] = await Promise.all([isReady(lost), isReady(other)]);
     const atMs = performance.now() - startedAt;
     if (!ready) seen.noticedMs = Math.min(seen.noticedMs, atMs);
@@ -41,7 +46,7 @@ export const row06: Row = {
   number: 6,
   title: "broker black-holed for one node, 60 s",
   passesWhen: "noticed ≤ 10 s; `/ready` 503; 0 unsignalled holes",
-  variants: ["redis", "redis, to the node only", "nats", "nats, to the node only"],
+  variants: ["redis", `redis, ${ONE_WAY}`, "nats", `nats, ${ONE_WAY}`],
   async run(torture, size, variant) {
     const { clients, roomCount, publishers, eventsPerSecond, processes, holeMs, calmMs, engine } = sizes[size];
     const settings = { ...engine, kinds: { "*": { history: { size: 1000 } } } };
@@ -51,9 +56,11 @@ export const row06: Row = {
     const rooms = Array.from({ length: roomCount }, (_, index) => `room:${index + 1}`);
     await crowd.subscribe({ count: clients, rooms });
     await torture.joined(crowd, clients);
+    const oneWay = variant.endsWith(ONE_WAY);
+    if (oneWay) await crowd.route(nodes.slice(1).map(({ url }) => url));
     await crowd.publish({ count: publishers, rooms, eventsPerSecond });
     await torture.load(crowd, calmMs, "calm");
-    proxy.blackhole(variant.endsWith("only") ? "toClient" : "both");
+    proxy.blackhole(oneWay ? "toClient" : "both");
     const seen = await inTheHole(torture, nodes, holeMs);
     proxy.heal();
     const healedAt = Date.now();
@@ -64,7 +71,7 @@ export const row06: Row = {
     const findings = check(told.records);
     const wholeMs = wholeAfterMs(told.records, healedAt);
     return {
-      asked: `2 nodes, ${clients} clients in ${roomCount} rooms, ${eventsPerSecond} events/s, one node cut off for ${holeMs / 1000} s`,
+      asked: `2 nodes, ${clients} clients in ${roomCount} rooms, ${eventsPerSecond} events/s, one node cut off for at least ${holeMs / 1000} s`,
       findings,
       figures: {
         "noticed after": `${Math.round(seen.noticedMs)} ms`,
