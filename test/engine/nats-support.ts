@@ -2,11 +2,17 @@
 import { randomBytes } from "node:crypto";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { Circuit } from "../../server/engine/circuit.js";
 import { type Cluster, type Conformance, conformance } from "../../server/engine/conformance.js";
 import type { Broker, Deliver, Suspect } from "../../server/engine/engine.js";
+import { parseNatsServer } from "../../server/engine/nats/address.js";
+import { Connection } from "../../server/engine/nats/connection.js";
+import { JetStream } from "../../server/engine/nats/jetstream.js";
 import { type NatsOptions, openNats } from "../../server/engine/nats/nats.js";
 import type { Log } from "../../server/log.js";
 import { eventually } from "../support/eventually.js";
+import type { Nats } from "../support/services/nats.js";
+import type { Scope } from "../support/services/scope.js";
 
 /** Larger than the events of the tests, with their headers; by default it is a megabyte, headers included. */
 export const LARGE_PAYLOADS = ["max_payload: 8MB"];
@@ -42,15 +48,46 @@ export async function openNode(options: NatsOptions, deliver: Deliver, suspect: 
   return broker;
 }
 
-/** A cluster for the conformance suite: as many streams as asked for, of nobody else. */
-export function cluster(given: Given, streams = 1): Cluster {
-  const options = natsOptions(given);
-  const names = Array.from({ length: streams }, (_, index) => `${options.namespace}-${index}`);
+/** Deletes streams of a server, as soon as there is a connection to it. */
+type Forget = (streams: readonly string[]) => Promise<void>;
+
+/** For cleaning up, so that a server's streams are those of one case; ended with the scope. */
+export function forgetter(scope: Scope, servers: readonly string[]): Forget {
+  const circuit = new Circuit("nats test", noLog);
+  const options = { servers: servers.map(parseNatsServer), timeoutMs: 10_000, probeMs: 1000, log: noLog, circuit };
+  const ends = (): void => undefined;
+  const connection = new Connection(options, ends, ends);
+  scope.after(() => connection.close());
+  const jetstream = new JetStream(connection);
+  return async (streams) => {
+    await eventually(() => !circuit.isOpen, "no connection for the test");
+    for (const name of streams) await jetstream.call(`STREAM.DELETE.${name}`);
+  };
+}
+
+type Ground = {
+  readonly servers: readonly Nats[];
+  readonly forget: Forget;
+  readonly streams: number;
+  readonly replicas?: number;
+};
+
+/** A cluster for the conformance suite, with as many streams as asked for; an outage is the end of all servers. */
+export function cluster({ servers, forget, streams, replicas = 1 }: Ground): Cluster {
+  const namespace = uniqueName();
+  const names = Array.from({ length: streams }, (_, index) => `${namespace}-${index}`);
+  const urls = servers.map(({ url }) => url);
+  const options = natsOptions({ servers: urls, namespace, streams: names, replicas });
   return {
-    node: (deliver) => openNode({ ...options, streams: names }, deliver),
+    node: (deliver, suspect) => openNode(options, deliver, suspect),
     // A little more, for what the server's clock and this one differ.
     advance: (ms) => pause(ms + 20),
-    async close() {},
+    async outage(during) {
+      await Promise.all(servers.map((server) => server.kill()));
+      await during();
+      await Promise.all(servers.map((server) => server.start()));
+    },
+    close: () => forget([...names, `${namespace}-ring`, `${namespace}-keys`]),
   };
 }
 

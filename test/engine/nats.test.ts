@@ -1,11 +1,19 @@
 import test from "node:test";
 import { startNats } from "../support/services/nats.js";
-import { cluster, conforms, LARGE_PAYLOADS } from "./nats-support.js";
+import { startNatsCluster } from "../support/services/nats-cluster.js";
+import { cluster, conforms, forgetter, LARGE_PAYLOADS } from "./nats-support.js";
 
 for (const streams of [1, 3]) {
   const engine = `NATS, ${streams} stream${streams === 1 ? "" : "s"}`;
   test(`${engine}: the contract`, async (t) => {
     const server = await startNats(t, { configLines: LARGE_PAYLOADS });
-    await conforms(t, engine, { open: async () => cluster({ servers: [server.url] }, streams) });
+    const forget = forgetter(t, [server.url]);
+    await conforms(t, engine, { open: async () => cluster({ servers: [server], forget, streams }) });
   });
 }
+
+test("NATS, three servers: the contract", async (t) => {
+  const { nodes: servers, urls } = await startNatsCluster(t, 3, { configLines: LARGE_PAYLOADS });
+  const forget = forgetter(t, urls);
+  await conforms(t, "NATS, three servers", { open: async () => cluster({ servers, forget, streams: 1, replicas: 3 }) });
+});

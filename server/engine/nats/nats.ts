@@ -26,7 +26,10 @@ import { Subscriptions } from "./subscriptions.js";
 export type NatsOptions = {
   /** The servers of one NATS: see `parseNatsServer`. */
   readonly servers: readonly string[];
-  /** The streams that hold rooms: see `parseNatsStream`. */
+  /**
+   * The streams that hold rooms: see `parseNatsStream`. Without any the brokers are good for rooms without history alone:
+   * they make, change and tell nothing of streams.
+   */
   readonly streams: readonly string[];
   readonly replicas: number;
   readonly storage: "file" | "memory";
@@ -53,7 +56,8 @@ const SETTLE_MS = 15_000;
 export function openNats(options: NatsOptions): OpenBroker {
   const servers = options.servers.map(parseNatsServer);
   const streams = options.streams.map(parseNatsStream);
-  if (!streams.some(({ weight }) => weight > 0)) throw new TypeError("expected a stream with a weight above 0");
+  if (streams.length > 0 && !streams.some(({ weight }) => weight > 0))
+    throw new TypeError("expected a stream with a weight above 0");
   return (deliver, suspect) => new NatsBroker(options, servers, streams, deliver, suspect);
 }
 

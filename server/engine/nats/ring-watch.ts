@@ -82,6 +82,11 @@ export class RingWatch {
   }
 
   connected(): void {
+    // Without streams there is nothing to see to.
+    if (this.#list.length === 0) {
+      this.circuit.close();
+      return;
+    }
     this.#isUp = true;
     this.#carriers.restart();
     this.#carriers.say(this.keeper.placement?.current.generation ?? 0);
@@ -171,7 +176,7 @@ export class RingWatch {
 
   #warnOfSoftAcknowledgements(): void {
     const { replicas, storage } = this.#options;
-    if (replicas >= 3) return;
+    if (replicas >= 3 || this.#list.length === 0) return;
     const reason =
       storage === "memory"
         ? "the streams are in the memory of one server, and end with it"
