@@ -1,5 +1,5 @@
 import type { Log } from "../log.js";
-import { EngineError } from "./engine.js";
+import { EngineError, LOST_RETRY_MS } from "./engine.js";
 
 /** How many failures in a row open a circuit that nobody has tripped. */
 const MOST_FAILURES = 5;
@@ -7,7 +7,7 @@ const MOST_FAILURES = 5;
  * When a refused caller may try again, in milliseconds: after as long as the connection has been away, within these. Most
  * losses are over in a moment, and nothing but this process is asked meanwhile.
  */
-const RETRY_MS = [100, 1000] as const;
+const RETRY_MS = [LOST_RETRY_MS, 1000] as const;
 
 /**
  * The circuit breaker of one connection. Closed, calls go out; open, they are refused at once and not sent. Only the

@@ -86,6 +86,12 @@ export interface Broker {
   close(): Promise<void>;
 }
 
+/**
+ * When to try again what its connection has taken with it, in milliseconds: most connections are back in a moment, and
+ * where one is not, the refusals that follow say how long to wait.
+ */
+export const LOST_RETRY_MS = 100;
+
 /** The engine cannot do it now. `retryMs` says that it is worth another try, and when. */
 export class EngineError extends Error {
   override readonly name = "EngineError";

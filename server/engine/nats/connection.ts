@@ -9,7 +9,7 @@ import { setTimeout as pause, setImmediate as turn } from "node:timers/promises"
 import { connect, credsAuthenticator, type MsgHdrs, type NatsConnection } from "nats";
 import type { Log } from "../../log.js";
 import type { Circuit } from "../circuit.js";
-import { EngineError } from "../engine.js";
+import { EngineError, LOST_RETRY_MS } from "../engine.js";
 import type { NatsServer } from "./address.js";
 import { Calls, type Receive } from "./calls.js";
 import { Incoming, type NatsMessage } from "./incoming.js";
@@ -85,6 +85,8 @@ export class Connection {
   readonly #probeTimer: NodeJS.Timeout;
   #nc: NatsConnection | undefined;
   #insides: Insides["protocol"] | undefined;
+  /** The largest payload that the server takes, headers included, in bytes. */
+  #maxPayload = 1_048_576;
   #sent = 0;
   #confirmed = 0;
   #confirming = false;
@@ -102,11 +104,6 @@ export class Connection {
     this.#probeTimer = setInterval(() => void this.#probe(), options.probeMs);
     this.#probeTimer.unref();
     void this.#connectForEver();
-  }
-
-  /** The largest payload that the server takes, headers included, in bytes. */
-  get maxPayload(): number {
-    return this.#nc?.info?.max_payload ?? 1_048_576;
   }
 
   get isUp(): boolean {
@@ -140,14 +137,13 @@ export class Connection {
       throw new EngineError("unavailable", "NATS: the server does not keep up");
     }
     const size = data.length + (headers?.length ?? 0);
-    if (size > this.maxPayload) {
-      throw new EngineError("unavailable", `NATS: ${size} bytes are more than its max_payload of ${this.maxPayload}`);
+    if (size > this.#maxPayload) {
+      throw new EngineError("unavailable", `NATS: ${size} bytes are more than its max_payload of ${this.#maxPayload}`);
     }
     try {
-      nc.publish(subject, data, {
-        ...(reply === undefined ? {} : { reply }),
-        ...(headers === undefined ? {} : { headers: { encode: () => headers } as unknown as MsgHdrs }),
-      });
+      if (reply === undefined && headers === undefined) nc.publish(subject, data);
+      else if (headers === undefined) nc.publish(subject, data, { reply: reply ?? "" });
+      else nc.publish(subject, data, { reply: reply ?? "", headers: { encode: () => headers } as unknown as MsgHdrs });
     } catch (error) {
       throw new EngineError("unavailable", `NATS: ${error instanceof Error ? error.message : "cannot publish"}`);
     }
@@ -285,6 +281,7 @@ export class Connection {
     const gone = nc.closed().then((error) => this.#drop(nc, error instanceof Error ? error.message : "it was closed"));
     this.#nc = nc;
     this.#insides = (nc as unknown as Insides).protocol;
+    this.#maxPayload = nc.info?.max_payload ?? this.#maxPayload;
     this.#sent = 0;
     this.#confirmed = 0;
     this.#confirming = false;
@@ -316,7 +313,7 @@ export class Connection {
     this.#nc = undefined;
     this.#insides = undefined;
     this.#circuit.trip(`connection lost: ${reason}`);
-    this.#calls.failAll(new EngineError("timeout", "NATS: the connection was lost before the answer"));
+    this.#calls.failAll(new EngineError("timeout", "NATS: the connection was lost before the answer", LOST_RETRY_MS));
     this.#lost();
     void nc.close().catch(() => undefined);
   }
