@@ -223,9 +223,10 @@ export class RingKeeper {
     await Promise.all(
       shards.map(async ({ name, weight, created, life, start }) => {
         if (weight === 0) return;
-        const info = await this.#streams.ensure(name);
         const known = this.#highest.get(name);
+        // Taken before the question: what is delivered while it is under way is beyond the answer.
         const least = known?.life === life ? known.seq : start;
+        const info = await this.#streams.ensure(name);
         if (info.created !== created || info.state.last_seq < least) lost.add(name);
       }),
     );
