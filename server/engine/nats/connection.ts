@@ -15,7 +15,7 @@ import { Calls, type Receive } from "./calls.js";
 import { Incoming, type NatsMessage } from "./incoming.js";
 
 /** How many subscriptions are sent in one turn of the loop. */
-const SLICE = 2000;
+const SLICE = 1000;
 /** The pause before the next attempt to connect, in milliseconds: doubled up to the second, with jitter. */
 const RETRY_MS = [50, 1000] as const;
 /** How long an attempt to connect may take, in milliseconds. */
@@ -300,10 +300,10 @@ export class Connection {
 
   async #subscribeAll(nc: NatsConnection): Promise<void> {
     let count = 0;
-    // What is subscribed meanwhile is at the end of the set: it must not be sent twice.
-    for (const watch of [...this.#watches]) {
+    // The set may change meanwhile: what is added is met at its end, and was subscribed when it was added.
+    for (const watch of this.#watches) {
       if (this.#nc !== nc) return;
-      if (this.#watches.has(watch)) this.#subscribe(watch);
+      if (watch.on !== this.#insides) this.#subscribe(watch);
       if (++count % SLICE === 0) await turn();
     }
   }

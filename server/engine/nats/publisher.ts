@@ -21,6 +21,8 @@ export type PublisherOptions = {
   readonly direct: boolean;
 };
 
+const DONE = Promise.resolve(undefined);
+
 /** The id under which JetStream knows a key again. What stands between the parts can be in none of them. */
 function idOf(room: string, from: string | undefined, key: string): string {
   const named = JSON.stringify([room, from ?? null, key]);
@@ -58,13 +60,14 @@ export class Publisher {
     this.#lanes.refuse(error);
   }
 
-  /** In a room without history: handed to the connection and on to whoever is there, at most once. */
-  async live(room: string, event: NewEvent, rules: LogRules): Promise<undefined> {
+  /** In a room without history: handed to the connection and on to whoever is there, at most once. May throw. */
+  live(room: string, event: NewEvent, rules: LogRules): Promise<undefined> {
     const { key, from } = event;
     const record = encodeRecord(event);
     if (key === undefined || rules.keyWindowMs === 0) {
       if (this.#lanes.has(room)) return this.#lanes.add(room, async () => this.#handOver(room, record));
-      return this.#handOver(room, record);
+      this.#handOver(room, record);
+      return DONE;
     }
     const headers = headerBytes({ "Nats-Msg-Id": idOf(room, from, key) });
     const subject = this.#subjects.keyed(room);

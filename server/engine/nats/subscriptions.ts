@@ -69,24 +69,28 @@ export class Subscriptions {
 
   /** Calls every room with history suspect, a part of them in each turn. */
   suspectAll(): void {
-    this.#suspectSome([...this.#rooms].filter(([, { logged }]) => logged).map(([room]) => room));
+    this.#suspectEach(this.#rooms.entries(), (_, { logged }) => logged);
   }
 
   /** Calls those suspect whose log is another one now. */
   suspectMoved(placement: Placement, before: Placement | undefined): void {
     if (before === undefined) return;
-    const moved = (room: string): boolean => {
+    this.#suspectEach(this.#rooms.entries(), (room) => {
       const bucket = bucketOf(room);
       return placement.now(bucket).epoch !== before.now(bucket).epoch;
-    };
-    this.#suspectSome([...this.#rooms.keys()].filter(moved));
+    });
   }
 
-  #suspectSome(rooms: readonly string[]): void {
-    for (const room of rooms.slice(0, SLICE)) {
-      if (this.#rooms.has(room)) this.#suspect(room);
+  #suspectEach(
+    rooms: IterableIterator<[string, Subscribed]>,
+    doubtful: (room: string, of: Subscribed) => boolean,
+  ): void {
+    for (let count = 0; count < SLICE; count++) {
+      const { value, done } = rooms.next();
+      if (done) return;
+      if (doubtful(...value)) this.#suspect(value[0]);
     }
-    if (rooms.length > SLICE) setImmediate(() => this.#suspectSome(rooms.slice(SLICE)));
+    setImmediate(() => this.#suspectEach(rooms, doubtful));
   }
 
   #flush(): Promise<void> {
@@ -137,9 +141,9 @@ export class Subscriptions {
     }
     this.#strange = new Set([room]);
     const suspect = (): void => {
-      const rooms = this.#strange ?? [];
+      const rooms = this.#strange ?? new Set();
       this.#strange = undefined;
-      this.#suspectSome([...rooms]);
+      this.#suspectEach(this.#rooms.entries(), (each) => rooms.has(each));
     };
     this.#keeper.refresh().then(suspect, suspect);
   }
