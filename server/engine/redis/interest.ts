@@ -44,7 +44,7 @@ export class Interest {
   #connection: Connection | undefined;
   #changes: Change[] = [];
   /** Rooms that came to be wanted after `resubscribe` began. */
-  #late = new Set<string>();
+  readonly #late = new Set<string>();
 
   constructor(subscribing: Subscribing) {
     this.#subscribing = subscribing;

@@ -18,8 +18,9 @@ import {
 import { encodeRecord } from "../record.js";
 import { Ring } from "../ring.js";
 import { parseRedisShard } from "./address.js";
+import { openShard } from "./open-shard.js";
 import { scripts } from "./scripts.js";
-import { openShard, type Shard } from "./shard.js";
+import type { Shard } from "./shard.js";
 import { deliverPublished, Names, plain, readEnd, readHistory, readPosition } from "./wire.js";
 
 export type RedisOptions = {

@@ -1,8 +1,5 @@
 import type { Log } from "../../log.js";
-import type { RedisShard } from "./address.js";
 import type { Word } from "./connection.js";
-import { together } from "./interest.js";
-import { Primary } from "./primary.js";
 import type { Script } from "./scripts.js";
 import type { Reply } from "./wire.js";
 
@@ -41,47 +38,3 @@ export type ShardEvents = {
   /** The room is subscribed again; what was published meanwhile did not come. */
   suspect(room: string): void;
 };
-
-/** Makes the way to a shard, which connects in the background and for ever. */
-export function openShard(shard: RedisShard, options: ShardOptions, events: ShardEvents): Shard {
-  if (shard.kind === "cluster") throw new Error(`${shard.name}: Redis Cluster cannot be used yet`);
-  return new OnePrimary(shard, options, events);
-}
-
-/** One server, or the one that Sentinels name. */
-class OnePrimary implements Shard {
-  readonly name: string;
-  readonly publishes = "PUBLISH";
-  readonly #primary: Primary;
-
-  constructor(shard: RedisShard, options: ShardOptions, events: ShardEvents) {
-    this.name = shard.name;
-    const subscribing = together(options.nameOf);
-    this.#primary = new Primary({ ...options, name: `redis ${shard.name}`, target: shard, subscribing }, events);
-  }
-
-  send(_room: string, command: string, words: readonly Word[]): Promise<Reply> {
-    return this.#primary.send(command, words);
-  }
-
-  run(_room: string, script: Script, keys: readonly string[], words: readonly Word[]): Promise<Reply> {
-    return this.#primary.run(script, keys, words);
-  }
-
-  subscribe(room: string, isKept: boolean): Promise<void> {
-    return this.#primary.subscribe(room, isKept);
-  }
-
-  unsubscribe(room: string): void {
-    this.#primary.unsubscribe(room);
-  }
-
-  problems(): readonly string[] {
-    const problem = this.#primary.problem;
-    return problem === undefined ? [] : [problem];
-  }
-
-  close(): void {
-    this.#primary.close();
-  }
-}

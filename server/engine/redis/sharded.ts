@@ -1,7 +1,9 @@
-import type { Connection } from "./connection.js";
-import { Refused } from "./connection.js";
+import type { Host } from "./address.js";
+import { type Connection, Refused } from "./connection.js";
 import type { Subscribing } from "./interest.js";
-import { slotOf } from "./slots.js";
+import { readRedirect, slotOf } from "./slots.js";
+
+const NOWHERE: Host = { host: "", port: 0 };
 
 /** Sharded pub/sub: what one command subscribes has to be in one slot, so there is a command for each slot. */
 export const bySlot =
@@ -16,21 +18,26 @@ export const bySlot =
     }
     const refused = new Map<string, Error>();
     const command = isOn ? "ssubscribe" : "sunsubscribe";
-    await Promise.all([...slots.values()].map((group) => subscribeGroup(connection, command, group, nameOf, refused)));
+    await Promise.all(
+      [...slots].map(async ([slot, group]) => {
+        const error = await refusalOf(connection, slot, connection.send(command, group.map(nameOf)));
+        if (error !== undefined) for (const room of group) refused.set(room, error);
+      }),
+    );
     return refused;
   };
 
-async function subscribeGroup(
-  connection: Connection,
-  command: string,
-  rooms: readonly string[],
-  nameOf: (room: string) => string,
-  refused: Map<string, Error>,
-): Promise<void> {
+/** What the server refused it with; rejects where the connection does not do. */
+async function refusalOf(connection: Connection, slot: number, call: Promise<unknown>): Promise<Refused | undefined> {
   try {
-    await connection.send(command, rooms.map(nameOf));
+    await call;
+    return undefined;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    for (const room of rooms) refused.set(room, error);
+    // A Cluster takes subscriptions away unasked, which ioredis may take for an answer: those that follow then go to
+    // the wrong commands.
+    const redirect = readRedirect(error.reply, NOWHERE);
+    if (redirect !== undefined && redirect.slot !== slot) connection.destroy("answers are out of step");
+    return error;
   }
 }
