@@ -46,12 +46,12 @@ export type NatsOptions = {
   readonly log: Log;
   /**
    * How long nobody may have carried the list of streams in force before this node's own list takes its place, in
-   * milliseconds; 15,000 by default.
+   * milliseconds; 10,000 by default.
    */
   readonly ringSettleMs?: number;
 };
 
-const SETTLE_MS = 15_000;
+const SETTLE_MS = 10_000;
 
 /** Throws a `TypeError` for an address or a stream that cannot be. */
 export function openNats(options: NatsOptions): OpenBroker {

@@ -11,7 +11,7 @@ import { type StreamOptions, Streams } from "./streams.js";
 import type { Subjects } from "./subjects.js";
 
 /** How often nodes tell each other what they carry, and look at the ring, in milliseconds. */
-const SAY_MS = 3000;
+const SAY_MS = 2000;
 /** The pause before streams that could not be set up are tried again, in milliseconds. */
 const RETRY_MS = 500;
 /** How often a mark is put into each stream: a thousandth of the retention, but within these bounds, in milliseconds. */
