@@ -4,6 +4,7 @@ import test, { type TestContext } from "node:test";
 import { Command } from "../support/command.js";
 import { eventually } from "../support/eventually.js";
 import { freePort } from "../support/services/free-port.js";
+import { startNats } from "../support/services/nats.js";
 import { startRedis } from "../support/services/redis.js";
 import { startServer } from "../support/start-server.js";
 
@@ -32,6 +33,12 @@ test("an engine that cannot be reached is one line, without the password", async
 test("where no node answers it says so", async (t) => {
   const redis = await startRedis(t);
   assert.deepEqual(await run(t, "nodes", "--redis", redis.url), { code: 0, stdout: "no node answered\n", errors: [] });
+});
+
+test("asking makes and changes nothing in NATS", async (t) => {
+  const nats = await startNats(t);
+  assert.deepEqual(await run(t, "nodes", "--nats", nats.url), { code: 0, stdout: "no node answered\n", errors: [] });
+  assert.equal((await nats.monitor("/jsz"))["streams"], 0);
 });
 
 test("wrong arguments and settings are told, all of them", async (t) => {
