@@ -162,6 +162,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   let state: "starting" | "ready" | "closing" = "starting";
   const actions: NodeActions = {
     state: () => ({
+      address: server.url,
       connections: sessions.size,
       sessions: sessions.welcomed,
       rooms: rooms.size,
