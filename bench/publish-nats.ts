@@ -2,9 +2,11 @@
  * How many events a second can be published through a node on NATS, of those that NATS would take?
  *
  * A node publishes 100 bytes in 50 rooms in turn, as the application does (`server.publish`), with a fixed number under
- * way. It is held against the client alone, over one connection, in a process of its own, which publishes the very
- * subjects, headers and data: with history by JetStream's publish, each acknowledged; without history by the plain one,
- * which nobody acknowledges, so that the rate is the one at which a subscriber gets them. The two take turns.
+ * way. It is held against the client alone, over one connection, in processes of their own, which publish in the very
+ * subjects: with history by JetStream's publish, each acknowledged; without history by the plain one, which nobody
+ * acknowledges, so that the rate is the one at which a subscriber gets them. One of them publishes bytes that are ready,
+ * the node's own; the other makes JSON of the data each time, as an application has to. All take turns; what counts is
+ * the faster of the two.
  */
 import { BareProcess } from "./support/bare-process.js";
 import { MARK } from "./support/event-data.js";
@@ -53,12 +55,15 @@ try {
   await watch.close();
   const client = await BareProcess.start("bare-nats", nats.url, given);
   closing.add(() => client.stop());
+  const encoding = await BareProcess.start("bare-nats", nats.url, given, "json");
+  closing.add(() => encoding.stop());
   const counter = await NatsCounter.open(
     nats.port,
     given.bare.map(([subject]) => subject),
   );
   closing.add(() => counter.close());
-  emit(await publishRates(nats, counted(node, counter), { "nats.js": counted(client, counter) }, flags));
+  const bare = { "nats.js": counted(client, counter), "nats.js, JSON.stringify()": counted(encoding, counter) };
+  emit(await publishRates(nats, counted(node, counter), bare, flags));
 } catch (error) {
   tell(`publish-nats failed: ${(error as Error).message}`);
   process.exitCode = 1;

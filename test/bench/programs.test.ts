@@ -1,28 +1,8 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { contestants } from "../../bench/support/dialects.js";
 import type { ConnectResult, FanOutResult, IdleResult } from "../../bench/support/results.js";
-
-type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };
-
-async function play(program: string, ...flags: string[]): Promise<Outcome> {
-  const path = fileURLToPath(new URL(`../../bench/${program}.js`, import.meta.url));
-  const child = spawn(process.execPath, [path, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
-  const exit = once(child, "exit");
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), exit]);
-  return { code, stdout, stderr };
-}
-
-/** The program's one line. */
-function lineOf<Result>({ code, stdout, stderr }: Outcome): Result {
-  assert.equal(code, 0, stderr);
-  assert.match(stdout, /^\{.*\}\n$/, "one line of JSON is expected on stdout");
-  return JSON.parse(stdout) as Result;
-}
+import { lineOf, play } from "./play.js";
 
 test("fan-out counts each event once for each subscriber, for every contestant", async () => {
   const flags = ["--subscribers", "20", "--sample", "2", "--seconds", "0.4", "--rounds", "2", "--rates", "50"];

@@ -2,11 +2,13 @@
 import { connect, headers, type MsgHdrs } from "nats";
 import type { Given } from "../bare-process.js";
 import { answerParent } from "../child.js";
+import { eventData } from "../event-data.js";
 import { type PumpQuestion, pump } from "../pump.js";
 
 type Publish = { readonly subject: string; readonly data: Buffer; readonly headers?: MsgHdrs };
 
-const connection = await connect({ servers: process.argv[2] ?? "" });
+const [, , url = "", way] = process.argv;
+const connection = await connect({ servers: url });
 const jetStream = connection.jetstream();
 let given: { readonly history: readonly Publish[]; readonly bare: readonly Publish[] } = { history: [], bare: [] };
 
@@ -20,6 +22,10 @@ function read(sent: readonly (readonly string[])[]): Publish[] {
   });
 }
 
+/** What goes out: the bytes as they are given, or text made of the event's data each time, as an application would. */
+const value = eventData("json", 1);
+const bytesOf = ({ data }: Publish): Buffer => (way === "json" ? Buffer.from(JSON.stringify(value)) : data);
+
 answerParent((question: Given | PumpQuestion) => {
   if ("history" in question) {
     given = { history: read(question.history), bare: read(question.bare) };
@@ -28,13 +34,15 @@ answerParent((question: Given | PumpQuestion) => {
   const { pump: load } = question;
   if (load.history) {
     return pump(load, (room) => {
-      const { subject, data, headers: own } = given.history[room] as Publish;
-      return jetStream.publish(subject, data, own === undefined ? {} : { headers: own });
+      const publish = given.history[room] as Publish;
+      const { subject, headers: own } = publish;
+      return jetStream.publish(subject, bytesOf(publish), own === undefined ? {} : { headers: own });
     });
   }
   return pump(load, async (room) => {
-    const { subject, data, headers: own } = given.bare[room] as Publish;
-    connection.publish(subject, data, own === undefined ? {} : { headers: own });
+    const publish = given.bare[room] as Publish;
+    const { subject, headers: own } = publish;
+    connection.publish(subject, bytesOf(publish), own === undefined ? {} : { headers: own });
   });
 });
 process.send?.({});
