@@ -1,6 +1,6 @@
 /** One connection to Redis, from its handshake to its end. The only file that imports ioredis. */
 import { Command, Redis, type RedisOptions } from "ioredis";
-import { EngineError } from "../engine.js";
+import { EngineError, LOST_RETRY_MS } from "../engine.js";
 import type { RedisShard } from "./address.js";
 import { Calls } from "./calls.js";
 import { allScripts, type Script } from "./scripts.js";
@@ -99,8 +99,8 @@ function optionsOf(
 
 /**
  * A connection that is open. What is sent on it takes effect in the order it was sent. Every call settles: by its
- * answer, after `timeoutMs` (`EngineError` "timeout": it may yet have its effect), or at once when the connection
- * closes ("unavailable").
+ * answer, after `timeoutMs`, or at once when the connection closes: both are an `EngineError` "timeout", since it may
+ * have its effect. What was never sent is refused as "unavailable".
  */
 export class Connection {
   readonly #redis: Redis;
@@ -232,7 +232,11 @@ export class Connection {
   }
 
   #gone(): EngineError {
-    return new EngineError("unavailable", `${this.#options.name}: the connection is gone`);
+    return new EngineError("unavailable", `${this.#options.name}: the connection is gone`, LOST_RETRY_MS);
+  }
+
+  #lost(): EngineError {
+    return new EngineError("timeout", `${this.#options.name}: the connection was lost before the answer`);
   }
 
   #send(name: string, words: readonly Word[], resolve: (reply: Reply) => void, reject: (error: Error) => void): void {
@@ -265,7 +269,7 @@ export class Connection {
   }
 
   #errorOf(error: Error): EngineError {
-    if (error.name !== "ReplyError") return this.#gone();
+    if (error.name !== "ReplyError") return this.#lost();
     if (WRONG_SERVER.test(error.message)) setImmediate(() => this.destroy(error.message));
     return new Refused(this.#options.name, error.message);
   }
@@ -319,7 +323,7 @@ export class Connection {
     const waiting = [...this.#unknown, ...this.#held];
     this.#unknown = [];
     this.#held = [];
-    this.#calls.abort(() => this.#gone());
+    this.#calls.abort(() => this.#lost());
     for (const run of waiting) run.reject(this.#gone());
     this.#events.closed(reason);
   }

@@ -16,12 +16,13 @@ import {
   type Suspect,
 } from "../engine.js";
 import { encodeRecord } from "../record.js";
-import { Ring } from "../ring.js";
-import { parseRedisShard } from "./address.js";
+import { parseRedisShard, type RedisShard } from "./address.js";
 import { openShard } from "./open-shard.js";
+import { Places } from "./places.js";
+import { endMs, Routes } from "./routes.js";
 import { scripts } from "./scripts.js";
 import type { Shard } from "./shard.js";
-import { deliverPublished, Names, plain, readEnd, readHistory, readPosition } from "./wire.js";
+import { deliverPublished, KIND, Names, plain, readEnd, readHistory, readPosition } from "./wire.js";
 
 export type RedisOptions = {
   /** The addresses of the shards: see `parseRedisShard`. */
@@ -38,8 +39,6 @@ export type RedisOptions = {
   readonly log: Log;
 };
 
-/** How long a log's end is kept, in milliseconds: far longer than its events, so that a room's offsets go on. */
-const END_MS = 7 * 24 * 3600 * 1000;
 /** The most bytes of records in one answer. */
 const PAGE_BYTES = 1024 * 1024;
 /** One in so many looks at a log's end is one that renews how long the end is kept. */
@@ -52,28 +51,24 @@ export function openRedis(options: RedisOptions): OpenBroker {
     const { username = options.username, password = options.password } = shard;
     return { ...shard, username, password };
   });
-  const ring = new Ring(shards);
-  return (deliver, suspect) => {
-    const broker = new RedisBroker(options, ring, deliver);
-    for (const shard of shards) {
-      broker.add(
-        openShard(shard, broker.shardOptions, {
-          published: (name, bytes) => broker.published(name, bytes),
-          suspect: (room) => broker.suspected(room, suspect),
-        }),
-      );
-    }
-    return broker;
-  };
+  // Throws for names and weights that do not do, before anything is opened.
+  new Places(shards);
+  return (deliver, suspect) => new RedisBroker(options, shards, deliver, suspect);
 }
 
 /** A node's way to all shards. */
 class RedisBroker implements Broker {
-  readonly #options: RedisOptions;
+  readonly #log: Log;
   readonly #names: Names;
-  readonly #ring: Ring;
+  readonly #places: Places;
   readonly #deliver: Deliver;
+  readonly #suspect: Suspect;
   readonly #shards = new Map<string, Shard>();
+  readonly #routes: Routes;
+  /** The rooms that are subscribed, each with the shards where it is. */
+  readonly #wanted = new Map<string, readonly Shard[]>();
+  /** The last publish with a key, of rooms without history that are on two shards. */
+  readonly #keyed = new Map<string, Promise<unknown>>();
   /** Epochs of this process begin with it; no two of them are the same. */
   readonly #epoch = randomBytes(6).toString("base64url");
   #epochs = 0;
@@ -81,63 +76,146 @@ class RedisBroker implements Broker {
   #undelivered = 0;
   #isClosed = false;
 
-  constructor(options: RedisOptions, ring: Ring, deliver: Deliver) {
-    this.#options = options;
+  constructor(options: RedisOptions, shards: readonly RedisShard[], deliver: Deliver, suspect: Suspect) {
+    this.#log = options.log;
     this.#names = new Names(options.namespace);
-    this.#ring = ring;
+    this.#places = new Places(shards);
     this.#deliver = deliver;
-  }
-
-  get shardOptions() {
-    const { timeoutMs, probeMs, log } = this.#options;
-    return { timeoutMs, probeMs, log, nameOf: (room: string) => this.#names.room(room) };
-  }
-
-  add(shard: Shard): void {
-    this.#shards.set(shard.name, shard);
-  }
-
-  #of(room: string): Shard {
-    return this.#shards.get(this.#ring.of(room)) as Shard;
+    this.#suspect = suspect;
+    const { timeoutMs, probeMs, log } = options;
+    const shardOptions = { timeoutMs, probeMs, log, nameOf: (room: string) => this.#names.room(room) };
+    for (const shard of shards) {
+      const opened = openShard(shard, shardOptions, {
+        published: (name, bytes) => this.#published(opened, name, bytes),
+        suspect: (room) => this.#suspected(room),
+      });
+      this.#shards.set(shard.name, opened);
+    }
+    const [places, names] = [this.#places, this.#names];
+    const newEpoch = () => this.#newEpoch();
+    this.#routes = new Routes({ places, shards: this.#shards, names, newEpoch, log }, (room, shard) =>
+      this.#arrived(room, shard),
+    );
   }
 
   publish(room: string, event: NewEvent, rules: LogRules): Promise<Position | undefined> {
     if (this.#isClosed) return Promise.reject(closed());
     const record = encodeRecord(event);
     if (rules.history.size === 0 || room.startsWith(RESERVED)) return this.#publishPlain(room, event, record, rules);
-    const { size, ageMs } = rules.history;
-    const shard = this.#of(room);
     const names = this.#names;
-    const keys = [names.end(room), names.log(room)];
-    const words = [record, this.#newEpoch(), size, ageMs, endMs(ageMs), names.room(room), shard.publishes];
-    if (event.key !== undefined) {
-      keys.push(names.key(room, event.from, event.key));
-      words.push(rules.keyWindowMs);
-    }
-    return shard.run(room, scripts.publish, keys, words).then(readPosition);
+    const key = event.key === undefined ? undefined : names.key(room, event.from, event.key);
+    const keys = [names.end(room), names.log(room), ...(key === undefined ? [] : [key])];
+    const { size, ageMs } = rules.history;
+    const words = [record, this.#newEpoch(), size, ageMs, endMs(ageMs), names.room(room)];
+    return this.#routes
+      .ask({
+        room,
+        rules,
+        key,
+        send: (shard, { mustExist, lookedOn }) =>
+          shard.run(room, scripts.publish, keys, [
+            ...[...words, shard.publishes, rules.keyWindowMs, mustExist ? 1 : 0, lookedOn],
+          ]),
+      })
+      .then(readPosition);
   }
 
   async #publishPlain(room: string, event: NewEvent, record: Buffer, rules: LogRules): Promise<undefined> {
-    const bytes = plain(record);
-    const name = this.#names.room(room);
-    const publish = (shard: Shard): Promise<unknown> => {
-      if (event.key === undefined) return shard.send(room, shard.publishes.toLowerCase(), [name, bytes]);
-      const key = this.#names.key(room, event.from, event.key);
-      return shard.run(room, scripts.once, [key], [bytes, name, shard.publishes, rules.keyWindowMs]);
+    const key = event.key === undefined ? undefined : this.#names.key(room, event.from, event.key);
+    const publish = async (shard: Shard, bytes: Buffer): Promise<boolean> => {
+      const name = this.#names.room(room);
+      if (key === undefined) await shard.send(room, shard.publishes.toLowerCase(), [name, bytes]);
+      else return (await shard.run(room, scripts.once, [key], [bytes, name, shard.publishes, rules.keyWindowMs])) === 1;
+      return true;
     };
-    await (room.startsWith(RESERVED) ? firstOf([...this.#shards.values()].map(publish)) : publish(this.#of(room)));
+    if (room.startsWith(RESERVED)) {
+      await firstOf([...this.#shards.values()].map((shard) => publish(shard, plain(record))));
+      return undefined;
+    }
+    const [home, before] = this.#plainShards(room);
+    if (before === undefined) await publish(home, plain(record));
+    else
+      await this.#publishTwice(
+        room,
+        key,
+        () => publish(before, plain(record, KIND.copy)),
+        () => publish(home, plain(record)),
+      );
+    return undefined;
   }
 
-  subscribe(room: string, _rules: LogRules): Promise<void> {
-    if (this.#isClosed) return Promise.reject(closed());
-    if (!room.startsWith(RESERVED)) return this.#of(room).subscribe(room, false);
-    return firstOf([...this.#shards.values()].map((shard) => shard.subscribe(room, true)));
+  /** A room without history while shards change: nodes that have the configuration before get a copy where they listen. */
+  async #publishTwice(
+    room: string,
+    key: string | undefined,
+    copy: () => Promise<boolean>,
+    publish: () => Promise<boolean>,
+  ): Promise<void> {
+    const last = this.#keyed.get(room);
+    if (key === undefined && last === undefined) {
+      copy().catch(() => undefined);
+      await publish();
+      return;
+    }
+    // Nodes that have the configuration before look for keys there, so that is asked first; and in order.
+    const sent = (last ?? Promise.resolve()).then(async () => {
+      const isFirst = await copy().catch(() => true);
+      if (isFirst) await publish();
+    });
+    const settled = sent.catch(() => undefined);
+    this.#keyed.set(room, settled);
+    await sent.finally(() => {
+      if (this.#keyed.get(room) === settled) this.#keyed.delete(room);
+    });
+  }
+
+  /** Where a room without history is: its home, and while shards change the shard that it was on. */
+  #plainShards(room: string): readonly [Shard, Shard | undefined] {
+    const before = this.#places.before(room);
+    const home = this.#shards.get(this.#places.home(room)) as Shard;
+    return [home, before === undefined ? undefined : this.#shards.get(before)];
+  }
+
+  async subscribe(room: string, rules: LogRules): Promise<void> {
+    if (this.#isClosed) throw closed();
+    if (room.startsWith(RESERVED)) {
+      const shards = [...this.#shards.values()];
+      this.#wanted.set(room, shards);
+      await firstOf(shards.map((shard) => shard.subscribe(room, true)));
+    } else if (rules.history.size === 0) await this.#subscribePlain(room);
+    else await this.#subscribeLog(room, rules);
+  }
+
+  async #subscribePlain(room: string): Promise<void> {
+    const [home, before] = this.#plainShards(room);
+    this.#wanted.set(room, before === undefined ? [home] : [home, before]);
+    const [subscribed] = await Promise.allSettled([home.subscribe(room, false), before?.subscribe(room, true)]);
+    if (subscribed?.status === "rejected") throw subscribed.reason;
+  }
+
+  async #subscribeLog(room: string, rules: LogRules): Promise<void> {
+    const shard = this.#routes.of(room);
+    if (!this.#wanted.has(room)) this.#wanted.set(room, [shard]);
+    await shard.subscribe(room, false);
+    // It may have moved, or be to move: found out before anybody relies on being told of it here.
+    if (!this.#places.isOne) await this.#readHistory(room, {}, 0, rules);
+  }
+
+  /** The log was found on that shard. Subscribed there before anything of it is read. */
+  async #arrived(room: string, shard: Shard): Promise<void> {
+    const at = this.#wanted.get(room);
+    if (at === undefined || at.includes(shard)) return;
+    await shard.subscribe(room, false);
+    const now = this.#wanted.get(room);
+    if (now === undefined) return shard.unsubscribe(room);
+    this.#wanted.set(room, [shard]);
+    for (const other of now) if (other !== shard) other.unsubscribe(room);
   }
 
   async unsubscribe(room: string): Promise<void> {
     if (this.#isClosed) throw closed();
-    if (!room.startsWith(RESERVED)) this.#of(room).unsubscribe(room);
-    else for (const shard of this.#shards.values()) shard.unsubscribe(room);
+    for (const shard of this.#wanted.get(room) ?? []) shard.unsubscribe(room);
+    this.#wanted.delete(room);
   }
 
   async history(room: string, range: Range, limit: number, rules: LogRules): Promise<History> {
@@ -150,7 +228,7 @@ class RedisBroker implements Broker {
 
   /** The log's end alone; `undefined` where it takes the script to say. */
   async #readEnd(room: string, { since, before }: Range): Promise<History | undefined> {
-    const reply = await this.#of(room).send(room, "hmget", [this.#names.end(room), "epoch", "offset", "moved"]);
+    const reply = await this.#routes.of(room).send(room, "hmget", [this.#names.end(room), "epoch", "offset", "moved"]);
     const position = readEnd(reply);
     const asked = since ?? before;
     if (position === undefined || (asked !== undefined && asked.epoch !== position.epoch)) return undefined;
@@ -163,12 +241,13 @@ class RedisBroker implements Broker {
     const { size, ageMs } = rules.history;
     const mode = since !== undefined ? "since" : before !== undefined ? "before" : "latest";
     const asked = since ?? before ?? { epoch: "", offset: 0 };
-    const reply = await this.#of(room).run(
+    const keys = [this.#names.end(room), this.#names.log(room)];
+    const words = [mode, asked.offset, asked.epoch, limit, ageMs, size, this.#newEpoch(), endMs(ageMs), PAGE_BYTES];
+    const reply = await this.#routes.ask({
       room,
-      scripts.history,
-      [this.#names.end(room), this.#names.log(room)],
-      [mode, asked.offset, asked.epoch, limit, ageMs, size, this.#newEpoch(), endMs(ageMs), PAGE_BYTES],
-    );
+      rules,
+      send: (shard, { mustExist }) => shard.run(room, scripts.history, keys, [...words, mustExist ? 1 : 0]),
+    });
     return readHistory(reply, range);
   }
 
@@ -178,19 +257,24 @@ class RedisBroker implements Broker {
   }
 
   /** Takes what a shard has published. */
-  published(name: Buffer, bytes: Buffer): void {
+  #published(shard: Shard, name: Buffer, bytes: Buffer): void {
     if (this.#isClosed) return;
     try {
-      deliverPublished(this.#names.roomOf(name), bytes, this.#deliver);
+      const room = this.#names.roomOf(name);
+      const kind = bytes[0];
+      // Its log has left: whoever reads it finds out where to.
+      if (kind === KIND.moved) this.#suspected(room);
+      else if (kind !== KIND.copy || this.#wanted.get(room)?.length === 1) deliverPublished(room, bytes, this.#deliver);
     } catch (error) {
       if (this.#undelivered++ > 0) return;
       const { message } = error as Error;
-      this.#options.log.error("engine: something was published that cannot be read", { engine: "redis", message });
+      const engine = `redis ${shard.name}`;
+      this.#log.error("engine: something was published that cannot be read", { engine, message });
     }
   }
 
-  suspected(room: string, suspect: Suspect): void {
-    if (!room.startsWith(RESERVED) && !this.#isClosed) suspect(room);
+  #suspected(room: string): void {
+    if (!room.startsWith(RESERVED) && !this.#isClosed && this.#wanted.has(room)) this.#suspect(room);
   }
 
   problems(): readonly string[] {
@@ -204,8 +288,6 @@ class RedisBroker implements Broker {
 }
 
 const closed = (): EngineError => new EngineError("unavailable", "the Redis engine is closed", 0);
-
-const endMs = (ageMs: number): number => Math.max(END_MS, 2 * ageMs);
 
 const noHistory = ({ since, before }: Range): History => ({
   position: { epoch: "", offset: 0 },

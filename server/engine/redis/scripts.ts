@@ -19,6 +19,8 @@ export const scripts = {
   publish: read("publish"),
   once: read("once"),
   history: read("history"),
+  leave: read("leave"),
+  adopt: read("adopt"),
 } as const;
 
 export const allScripts: readonly Script[] = Object.values(scripts);

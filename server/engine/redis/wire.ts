@@ -13,6 +13,10 @@ export const KIND = {
   event: 0x65,
   /** An event of a room without history: the record. */
   plain: 0x70,
+  /** A second one of the same event, for nodes that know the room by another shard only. */
+  copy: 0x63,
+  /** The room's log has left for another shard. */
+  moved: 0x6d,
 } as const;
 
 const LINE_FEED = 0x0a;
@@ -50,16 +54,16 @@ export class Names {
 }
 
 /** `record` as it is published in a room without history. */
-export function plain(record: Buffer): Buffer {
+export function plain(record: Buffer, kind: typeof KIND.plain | typeof KIND.copy = KIND.plain): Buffer {
   const bytes = Buffer.allocUnsafe(record.length + 1);
-  bytes[0] = KIND.plain;
+  bytes[0] = kind;
   record.copy(bytes, 1);
   return bytes;
 }
 
 /** Delivers what was published. Throws where the bytes are not what a node publishes. */
 export function deliverPublished(room: string, bytes: Buffer, deliver: Deliver): void {
-  if (bytes[0] === KIND.plain) {
+  if (bytes[0] === KIND.plain || bytes[0] === KIND.copy) {
     deliver(room, "", [decodeRecord(0, bytes.subarray(1))], 0);
     return;
   }
@@ -78,10 +82,37 @@ function numberOf(text: string | undefined): number {
 const textOf = (reply: Reply | undefined): string =>
   Buffer.isBuffer(reply) ? reply.toString("latin1") : String(reply);
 
-/** The shard that a room has moved to, where an answer says so. */
-export function movedTo(reply: Reply): string | undefined {
+/** What an answer says instead of what was asked for. */
+export type Elsewhere =
+  /** The room has left for that shard; `move` counts all moves of the room. */
+  | { readonly kind: "moved"; readonly shard: string; readonly move: number }
+  /** The room was to be here already, and is not. */
+  | { readonly kind: "absent" }
+  /** The key has to be looked for on the shard that the room came from, for so long yet. */
+  | { readonly kind: "key"; readonly shard: string; readonly leftMs: number };
+
+const MOVED = 0x3e;
+const ABSENT = 0x3f;
+const KEY = 0x5e;
+
+/** `undefined` where the answer is what was asked for. */
+export function elsewhere(reply: Reply): Elsewhere | undefined {
   const first = Array.isArray(reply) ? reply[0] : reply;
-  return Buffer.isBuffer(first) && first[0] === 0x3e ? first.toString("latin1", 1) : undefined;
+  if (!Buffer.isBuffer(first)) return undefined;
+  const mark = first[0];
+  if (mark === ABSENT) return { kind: "absent" };
+  if (mark !== MOVED && mark !== KEY) return undefined;
+  const [shard = "", number] = first.toString("latin1", 1).split(" ");
+  return mark === MOVED
+    ? { kind: "moved", shard, move: numberOf(number) }
+    : { kind: "key", shard, leftMs: numberOf(number) };
+}
+
+/** Reads `epoch moved move` of a log's end; `undefined` where the log is there. */
+export function readWhere(reply: Reply): Elsewhere | undefined {
+  const [epoch, moved, move] = reply as Reply[];
+  if (Buffer.isBuffer(moved)) return { kind: "moved", shard: textOf(moved), move: numberOf(textOf(move)) };
+  return Buffer.isBuffer(epoch) ? undefined : { kind: "absent" };
 }
 
 /** Reads `epoch offset`. */

@@ -4,19 +4,21 @@
 -- ARGV  1 since, before or latest    2 the offset asked for    3 its epoch, "" where any will do
 --       4 how many events at the most    5 how old one may be, ms    6 how many are kept
 --       7 an epoch, for a room that has none    8 for how long the end is kept, ms    9 how many bytes at the most
+--       10 1 where the room must be here already
 --
 -- Answers {epoch, end, state, offset, record, offset, record, …}: rising for `since`, else falling. The state is
 -- "all"; "more", where the limit left out some; "lost", where the log does not reach back to the offset asked for; or
 -- "gap", where a tail was lost that the offset lies in: the end is then where the log goes on after it. Whoever asks from
 -- there has seen what is gone, and others may have missed it: the log gets another epoch, so that everybody is told.
--- Answers {">shard"} where the room has moved to that shard.
+-- Answers {">shard move"} where the room has moved to that shard, {"?"} where it must be here and is not.
 
 local mode, asked, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local maxBytes = tonumber(ARGV[9])
 
-local moved, epoch, last, gaps, floor, replid =
-  unpack(redis.call('HMGET', KEYS[1], 'moved', 'epoch', 'offset', 'gaps', 'floor', 'replid'))
-if moved then return { '>' .. moved } end
+local moved, epoch, last, gaps, floor, replid, move =
+  unpack(redis.call('HMGET', KEYS[1], 'moved', 'epoch', 'offset', 'gaps', 'floor', 'replid', 'move'))
+if moved then return { '>' .. moved .. ' ' .. move } end
+if not epoch and ARGV[10] == '1' then return { '?' } end
 
 local function primary()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')

@@ -3,21 +3,29 @@
 -- KEYS  1 the log's end   2 the log   3 the publish's key, where it has one
 -- ARGV  1 the record      2 an epoch, for a room that has none    3 how many events are kept
 --       4 for how long, ms    5 for how long the end is kept, ms    6 the room's pub/sub name
---       7 PUBLISH or SPUBLISH    8 for how long the key is remembered, ms
+--       7 PUBLISH or SPUBLISH    8 for how long the key is remembered, ms    9 1 where the room must be here already
+--       10 the shard where keys have been looked for, "" for none
 --
--- Answers "epoch offset"; ">shard" where the room has moved to that shard.
+-- Answers "epoch offset"; ">shard move" where the room has moved to that shard; "?" where it must be here and is not;
+-- "^shard ms" where keys may have been used while the room was on that shard, for so long yet: whoever asks looks for them
+-- there. It is said to publishes without a key too, so that none of them overtakes one that has a key.
 
-local moved, epoch, last, replid, gaps =
-  unpack(redis.call('HMGET', KEYS[1], 'moved', 'epoch', 'offset', 'replid', 'gaps'))
-if moved then return '>' .. moved end
+local moved, epoch, last, replid, gaps, move, from, arrived =
+  unpack(redis.call('HMGET', KEYS[1], 'moved', 'epoch', 'offset', 'replid', 'gaps', 'move', 'from', 'arrived'))
+if moved then return '>' .. moved .. ' ' .. move end
+if not epoch and ARGV[9] == '1' then return '?' end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 if KEYS[3] then
   local first = redis.call('GET', KEYS[3])
   if first then return first end
 end
+if from and ARGV[10] ~= from and arrived + ARGV[8] > now then
+  return '^' .. from .. string.format(' %.0f', arrived + ARGV[8] - now)
+end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local current = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local previous = tonumber(last or '0')
 
