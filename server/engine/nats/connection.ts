@@ -5,6 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
 import { connect, credsAuthenticator, type MsgHdrs, type NatsConnection } from "nats";
 import type { Log } from "../../log.js";
@@ -57,10 +58,22 @@ export class Watch {
 /** What is used of the client's insides; its version is pinned to the major, and the tests run through all of it. */
 type Insides = {
   readonly protocol: {
+    /** Without a socket once it is closed. */
+    readonly transport: { readonly socket: Socket | undefined };
     subscribe(subscription: Watch): void;
     unsubscribe(subscription: Watch): void;
   };
 };
+
+/**
+ * The client takes all listeners off a socket before it destroys it. The error of a write to a server that has just said
+ * goodbye comes a moment later: without anyone to hear it, it would end the process.
+ */
+function hearLateErrors(socket: Socket | undefined): void {
+  if (socket === undefined) return;
+  const removeAll = socket.removeAllListeners.bind(socket);
+  socket.removeAllListeners = (...events) => removeAll(...events).on("error", () => undefined);
+}
 
 export type ConnectionOptions = {
   readonly servers: readonly NatsServer[];
@@ -281,6 +294,7 @@ export class Connection {
     const gone = nc.closed().then((error) => this.#drop(nc, error instanceof Error ? error.message : "it was closed"));
     this.#nc = nc;
     this.#insides = (nc as unknown as Insides).protocol;
+    hearLateErrors(this.#insides.transport.socket);
     this.#maxPayload = nc.info?.max_payload ?? this.#maxPayload;
     this.#sent = 0;
     this.#confirmed = 0;
