@@ -17,7 +17,8 @@ import type { Scope } from "../support/services/scope.js";
 /** Larger than the events of the tests, with their headers; by default it is a megabyte, headers included. */
 export const LARGE_PAYLOADS = ["max_payload: 8MB"];
 
-const noLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const nothing = (): void => undefined;
+const noLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 export const uniqueName = (): string => `test-${randomBytes(6).toString("hex")}`;
 
@@ -41,10 +42,17 @@ export function natsOptions(given: Given): NatsOptions {
   };
 }
 
+export const untilWell = (broker: Broker): Promise<void> =>
+  eventually(() => broker.problems().length === 0, "the engine never came up");
+
 /** A node, once nothing is wrong with it. */
-export async function openNode(options: NatsOptions, deliver: Deliver, suspect: Suspect = () => {}): Promise<Broker> {
+export async function openNode(
+  options: NatsOptions,
+  deliver: Deliver = nothing,
+  suspect: Suspect = nothing,
+): Promise<Broker> {
   const broker = openNats(options)(deliver, suspect);
-  await eventually(() => broker.problems().length === 0, "the engine never became ready");
+  await untilWell(broker);
   return broker;
 }
 
@@ -55,8 +63,7 @@ type Forget = (streams: readonly string[]) => Promise<void>;
 export function forgetter(scope: Scope, servers: readonly string[]): Forget {
   const circuit = new Circuit("nats test", noLog);
   const options = { servers: servers.map(parseNatsServer), timeoutMs: 10_000, probeMs: 1000, log: noLog, circuit };
-  const ends = (): void => undefined;
-  const connection = new Connection(options, ends, ends);
+  const connection = new Connection(options, nothing, nothing);
   scope.after(() => connection.close());
   const jetstream = new JetStream(connection);
   return async (streams) => {

@@ -158,7 +158,8 @@ test("a node that is closed leaves nothing unsettled", async (t) => {
     ending(broker.history(ROOM, {}, 10, rules())),
   ];
   await broker.close();
-  assert.deepEqual(await Promise.all(calls), ["unavailable", "unavailable", "unavailable", "unavailable"]);
+  // What was sent may have its effect.
+  assert.deepEqual(await Promise.all(calls), ["timeout", "timeout", "unavailable", "timeout"]);
   redis.resume();
 });
 

@@ -9,6 +9,7 @@ const NOT_FOUND = 404;
 export const STREAM_NOT_FOUND = 10059;
 const NO_MESSAGE_FOUND = 10037;
 const WRONG_LAST_SEQUENCE = 10071;
+const WRONG_STREAM = 10060;
 
 /** An answer of JetStream that says no. */
 export class JetStreamError extends Error {
@@ -72,6 +73,11 @@ export class NobodyTookIt extends Error {
   override readonly name = "NobodyTookIt";
 }
 
+/** Publishing where another stream took the subject than was expected, so that it had no effect. */
+export class AnotherStream extends Error {
+  override readonly name = "AnotherStream";
+}
+
 /** Headers as they stand in the protocol. The values must be without line breaks. */
 export function headerBytes(headers: { readonly [name: string]: string }): Buffer {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -120,13 +126,17 @@ export class JetStream {
     return this.call<StreamInfo>(`STREAM.UPDATE.${config.name}`, config);
   }
 
-  /** Rejects with `NobodyTookIt` where no stream captures the subject, or that stream has no leader. */
+  /**
+   * Rejects with `NobodyTookIt` where no stream captures the subject, or that stream has no leader; with `AnotherStream`
+   * where the headers expect one.
+   */
   async publish(subject: string, data: Uint8Array, headers?: Uint8Array): Promise<Ack> {
     const reply = await this.#connection.request(subject, data, headers);
     if (reply.status === NO_RESPONDERS) throw new NobodyTookIt("NATS: no stream takes it now");
     const answer = reply.json() as (Answer & Ack) | undefined;
     if (answer === undefined) throw new EngineError("timeout", "NATS: JetStream answered something else than JSON");
     const error = failure(answer);
+    if (error?.code === WRONG_STREAM) throw new AnotherStream(error.message);
     if (error !== undefined) throw error;
     return answer;
   }

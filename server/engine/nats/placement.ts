@@ -13,7 +13,12 @@ export type Shard = NatsStream & {
   readonly start: number;
 };
 
-export type Generation = { readonly generation: number; readonly shards: readonly Shard[] };
+export type Generation = {
+  readonly generation: number;
+  /** When it came into force, in Unix milliseconds, by the clock of the node that saw to it. */
+  readonly at: number;
+  readonly shards: readonly Shard[];
+};
 
 /** What is kept in NATS of the ring in force. */
 export type RingState = {
@@ -33,6 +38,8 @@ export type Tenure = {
   readonly start: number;
   /** And below this one; `undefined` while it lasts, or where it ended with the log. */
   readonly end: number | undefined;
+  /** When it began, in Unix milliseconds. */
+  readonly at: number;
   readonly next: Tenure | undefined;
 };
 
@@ -50,7 +57,7 @@ export function dealt(shards: readonly NatsStream[]): Map<string, Set<number>> {
   return buckets;
 }
 
-type Held = { readonly shard: Shard; readonly generation: number; end: number | undefined };
+type Held = { readonly shard: Shard; readonly generation: number; readonly at: number; end: number | undefined };
 
 export class Placement {
   readonly generations: readonly Generation[];
@@ -72,6 +79,13 @@ export class Placement {
   now(bucket: number): Tenure {
     const tenures = this.#of(bucket);
     return tenures[tenures.length - 1] as Tenure;
+  }
+
+  /** The logs that held the bucket before, and were left since a time; the last one first. */
+  leftSince(bucket: number, time: number): readonly Tenure[] {
+    return this.#of(bucket)
+      .filter(({ next, end }) => next !== undefined && end !== undefined && next.at >= time)
+      .reverse();
   }
 
   /** The log of this epoch; `undefined` where it is not known, or was lost. */
@@ -96,21 +110,21 @@ export class Placement {
 
   #find(bucket: number): readonly Tenure[] {
     const held: Held[] = [];
-    this.generations.forEach(({ generation, shards }, index) => {
+    this.generations.forEach(({ generation, at, shards }, index) => {
       const name = this.#rings[index]?.of(String(bucket));
       const shard = shards.find((each) => each.name === name) as Shard;
       const last = held[held.length - 1];
       if (last?.shard.name === name && last?.shard.life === shard.life) return;
       const left = shards.find((each) => each.name === last?.shard.name && each.life === last?.shard.life);
       if (last !== undefined) last.end = left?.start;
-      held.push({ shard, generation, end: undefined });
+      held.push({ shard, generation, at, end: undefined });
     });
     let next: Tenure | undefined;
     return held
       .reverse()
-      .map(({ shard, generation, end }) => {
+      .map(({ shard, generation, at, end }) => {
         const epoch = `${shard.life}${generation.toString(36)}`;
-        next = { stream: shard.name, epoch, start: shard.start, end, next };
+        next = { stream: shard.name, epoch, start: shard.start, end, at, next };
         return next;
       })
       .reverse();

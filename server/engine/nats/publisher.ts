@@ -5,7 +5,7 @@ import type { Position } from "../../../protocol/positions.js";
 import { EngineError, type LogRules } from "../engine.js";
 import { encodeRecord } from "../record.js";
 import type { Connection } from "./connection.js";
-import { type Ack, headerBytes, type JetStream, JetStreamError, NobodyTookIt } from "./jetstream.js";
+import { type Ack, AnotherStream, headerBytes, type JetStream, JetStreamError, NobodyTookIt } from "./jetstream.js";
 import { Lanes } from "./lanes.js";
 import type { RingKeeper } from "./ring-keeper.js";
 import { bucketOf, type Subjects } from "./subjects.js";
@@ -20,6 +20,9 @@ export type PublisherOptions = {
   /** Whether any server that has a stream has all of it. */
   readonly direct: boolean;
 };
+
+/** By how much the clocks of nodes and servers may differ, in milliseconds. */
+const CLOCKS_MS = 60_000;
 
 const DONE = Promise.resolve(undefined);
 
@@ -96,16 +99,49 @@ export class Publisher {
     return this.#lanes.add(room, (deadline) => this.#once(room, record, id, rules.keyWindowMs, deadline));
   }
 
+  /**
+   * With a key. The stream that holds the room knows the ids of its own events; those before it are asked too, while they
+   * were left within the window. For that it has to be known where the room is: hence the stream that is expected.
+   */
   async #once(room: string, record: Buffer, first: string, windowMs: number, deadline: number): Promise<Position> {
     const subject = this.#subjects.log(room);
     let id = first;
     for (;;) {
-      const ack = await this.#taken(subject, record, headerBytes({ "Nats-Msg-Id": id }), deadline);
-      // The streams know ids for the longest window of all kinds: this kind's may have passed.
-      const known = ack.duplicate === true && windowMs < this.#options.maxKeyWindowMs;
-      if (!known || !(await this.#isOlder(ack, windowMs))) return this.#position(room, ack);
-      id = `${first}.${ack.seq.toString(36)}`;
+      const now = this.#keeper.placement?.now(bucketOf(room));
+      if (now === undefined) throw new EngineError("unavailable", "NATS: the streams are not known yet");
+      const before = await this.#knownBefore(room, id, windowMs);
+      if (before !== undefined) return before;
+      const headers = headerBytes({ "Nats-Msg-Id": id, "Nats-Expected-Stream": now.stream });
+      try {
+        const ack = await this.#taken(subject, record, headers, deadline);
+        // The streams know ids for the longest window of all kinds: this kind's may have passed.
+        const known = ack.duplicate === true && windowMs < this.#options.maxKeyWindowMs;
+        if (!known || !(await this.#isOlder(ack, windowMs))) return await this.#position(room, ack);
+        id = `${first}.${ack.seq.toString(36)}`;
+      } catch (error) {
+        if (!(error instanceof AnotherStream)) throw error;
+        if (performance.now() > deadline) throw new EngineError("unavailable", "NATS: the room has moved");
+        await this.#keeper.refresh();
+      }
     }
+  }
+
+  /**
+   * The position of the event with this id in a log that the room has moved away from. A stream tells by taking a mark
+   * under the same id, or not taking it.
+   */
+  async #knownBefore(room: string, id: string, windowMs: number): Promise<Position | undefined> {
+    const left = this.#keeper.placement?.leftSince(bucketOf(room), Date.now() - windowMs - CLOCKS_MS) ?? [];
+    for (const { stream, epoch, start, end = 0 } of left) {
+      try {
+        const seq = await this.#keeper.mark(stream, "k", id);
+        if (seq > start && seq < end) return { epoch, offset: seq };
+      } catch (error) {
+        // A stream that is gone knows nothing.
+        if (!(error instanceof NobodyTookIt)) throw error;
+      }
+    }
+    return undefined;
   }
 
   /** An event that has left the stream is of an age that is not known any more: its key counts as used. */

@@ -182,7 +182,7 @@ export class RingKeeper {
     const shards = await Promise.all(
       pending.shards.map(async (shard) => ({ ...shard, start: await this.mark(shard.name, `g${pending.generation}`) })),
     );
-    const generation = { generation: pending.generation, shards };
+    const generation = { generation: pending.generation, at: Date.now(), shards };
     const generations = [...state.generations, generation].slice(-MAX_GENERATIONS);
     const next = { generations, settled: false };
     return (await this.#store.write(next)) ? next : undefined;
