@@ -10,6 +10,7 @@ export const STREAM_NOT_FOUND = 10059;
 const NO_MESSAGE_FOUND = 10037;
 const WRONG_LAST_SEQUENCE = 10071;
 const WRONG_STREAM = 10060;
+const NEVER = String(Number.MAX_SAFE_INTEGER);
 
 /** An answer of JetStream that says no. */
 export class JetStreamError extends Error {
@@ -147,6 +148,22 @@ export class JetStream {
       return await this.publish(subject, data, headerBytes({ "Nats-Expected-Last-Subject-Sequence": String(last) }));
     } catch (error) {
       if (error instanceof JetStreamError && error.code === WRONG_LAST_SEQUENCE) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * The number of the message with this id in a stream's window, `undefined` where it knows none: something is published
+   * there that is refused, since it expects a last number that no stream has; but ids are looked at before that.
+   */
+  async knownId(stream: string, subject: string, id: string): Promise<number | undefined> {
+    const headers = { "Nats-Msg-Id": id, "Nats-Expected-Stream": stream, "Nats-Expected-Last-Sequence": NEVER };
+    try {
+      return (await this.publish(subject, NOTHING, headerBytes(headers))).seq;
+    } catch (error) {
+      // A stream that is gone knows nothing.
+      const unknown = error instanceof JetStreamError && error.code === WRONG_LAST_SEQUENCE;
+      if (unknown || error instanceof NobodyTookIt) return undefined;
       throw error;
     }
   }

@@ -7,6 +7,7 @@ import { encodeRecord } from "../record.js";
 import type { Connection } from "./connection.js";
 import { type Ack, AnotherStream, headerBytes, type JetStream, JetStreamError, NobodyTookIt } from "./jetstream.js";
 import { Lanes } from "./lanes.js";
+import type { Tenure } from "./placement.js";
 import type { RingKeeper } from "./ring-keeper.js";
 import { bucketOf, type Subjects } from "./subjects.js";
 
@@ -109,7 +110,7 @@ export class Publisher {
     for (;;) {
       const now = this.#keeper.placement?.now(bucketOf(room));
       if (now === undefined) throw new EngineError("unavailable", "NATS: the streams are not known yet");
-      const before = await this.#knownBefore(room, id, windowMs);
+      const before = await this.#knownBefore(room, id, now, windowMs);
       if (before !== undefined) return before;
       const headers = headerBytes({ "Nats-Msg-Id": id, "Nats-Expected-Stream": now.stream });
       try {
@@ -126,20 +127,14 @@ export class Publisher {
     }
   }
 
-  /**
-   * The position of the event with this id in a log that the room has moved away from. A stream tells by taking a mark
-   * under the same id, or not taking it.
-   */
-  async #knownBefore(room: string, id: string, windowMs: number): Promise<Position | undefined> {
+  /** The position of the event with this id in a log that the room has moved away from. */
+  async #knownBefore(room: string, id: string, now: Tenure, windowMs: number): Promise<Position | undefined> {
     const left = this.#keeper.placement?.leftSince(bucketOf(room), Date.now() - windowMs - CLOCKS_MS) ?? [];
     for (const { stream, epoch, start, end = 0 } of left) {
-      try {
-        const seq = await this.#keeper.mark(stream, "k", id);
-        if (seq > start && seq < end) return { epoch, offset: seq };
-      } catch (error) {
-        // A stream that is gone knows nothing.
-        if (!(error instanceof NobodyTookIt)) throw error;
-      }
+      // A stream that has the room again knows by itself.
+      if (stream === now.stream) continue;
+      const seq = await this.#jetstream.knownId(stream, this.#subjects.mark(stream, "k"), id);
+      if (seq !== undefined && seq > start && seq < end) return { epoch, offset: seq };
     }
     return undefined;
   }

@@ -5,6 +5,7 @@ import { decodeRecord } from "../record.js";
 import type { Connection } from "./connection.js";
 import type { Incoming } from "./incoming.js";
 import type { JetStream } from "./jetstream.js";
+import { Turns } from "./turns.js";
 
 type Place = { readonly seq: number /** Unix milliseconds. */; readonly time: number };
 export type Read = Place & { readonly event: RoomEvent };
@@ -23,6 +24,11 @@ export type Run = {
 
 /** So many events are asked for one by one, before a consumer is made. */
 const ONE_BY_ONE = 4;
+/**
+ * So many consumers read at once. The server goes through all of a stream's events to find a room's: with more than it
+ * can serve, none would have its answer in time, and all would be asked again.
+ */
+const AT_ONCE = 8;
 /** How many events are asked for at first; then as many as their size lets expect to fit. */
 const FIRST_BATCH = 64;
 /** A consumer that nobody asks is removed by the server after this time, in nanoseconds. */
@@ -37,6 +43,7 @@ export class Runs {
   readonly #jetstream: JetStream;
   readonly #direct: boolean;
   readonly #waitNs: number;
+  readonly #turns = new Turns(AT_ONCE);
 
   constructor(connection: Connection, jetstream: JetStream, direct: boolean, timeoutMs: number) {
     this.#connection = connection;
@@ -73,22 +80,34 @@ export class Runs {
       more = take(stored, stored.data);
       if (reached === last || stored.seq > last) return { events, count: count + 1, reached: last, cut: false };
     }
-    const consumer = await this.#consumer(stream, subject, reached + 1);
-    try {
-      if (events.length < limit && bytes < maxBytes) {
-        await this.#read(stream, consumer, Math.min(limit - events.length, consumer.pending), last, take);
+    return this.#turns.run(async () => {
+      const consumer = await this.#consumer(stream, subject, reached + 1);
+      try {
+        if (events.length < limit && bytes < maxBytes) {
+          await this.#read(stream, consumer, Math.min(limit - events.length, consumer.pending), last, take);
+        }
+        return { events, count: count + consumer.pending, reached, cut: bytes >= maxBytes };
+      } finally {
+        this.#remove(stream, consumer);
       }
-      return { events, count: count + consumer.pending, reached, cut: bytes >= maxBytes };
-    } finally {
-      this.#remove(stream, consumer);
-    }
+    });
   }
 
   /**
    * The last events up to and with `until`, at most `count`, and none but of the `ofLast` last ones of the log, whose last
    * one is `last`.
    */
-  async latest(
+  latest(
+    stream: string,
+    subject: string,
+    bounds: { readonly from: number; readonly last: number; readonly until: number },
+    counts: { readonly count: number; readonly ofLast: number },
+    maxBytes: number,
+  ): Promise<Run> {
+    return this.#turns.run(() => this.#latest(stream, subject, bounds, counts, maxBytes));
+  }
+
+  async #latest(
     stream: string,
     subject: string,
     { from, last, until }: { readonly from: number; readonly last: number; readonly until: number },
