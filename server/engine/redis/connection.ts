@@ -236,7 +236,11 @@ export class Connection {
   }
 
   #lost(): EngineError {
-    return new EngineError("timeout", `${this.#options.name}: the connection was lost before the answer`);
+    return new EngineError(
+      "timeout",
+      `${this.#options.name}: the connection was lost before the answer`,
+      LOST_RETRY_MS,
+    );
   }
 
   #send(name: string, words: readonly Word[], resolve: (reply: Reply) => void, reject: (error: Error) => void): void {
