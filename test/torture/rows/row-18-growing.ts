@@ -15,11 +15,13 @@ const sizes = {
   },
   reduced: {
     ...{ clients: 20, roomCount: 40, roomsEach: 2, eventsPerSecond: 80, publishers: 8, processes: 1 },
-    ...{ betweenMs: 700, settledMs: 1000 },
+    ...{ betweenMs: 500, settledMs: 2000 },
   },
 };
 const NODES = 3;
 const SHARDS = 4;
+
+type Places = ReadonlyMap<string, string>;
 
 /** A change of the shards: settings that are rolled out one after the other, each to all nodes. */
 type Change = readonly SettingsInput[];
@@ -28,17 +30,17 @@ type Shards = {
   readonly grow: Change;
   readonly shrink: Change;
   /** Where each room is: a word for the place, which changes when the room moves. */
-  readonly places: (crowd: Crowd) => Promise<ReadonlyMap<string, string>>;
+  readonly places: (crowd: Crowd) => Promise<Places>;
 };
 
-/** As `docs/operations.md` has it: first the weight before and after, then the weight alone. */
+/** Step by step, as `docs/operations.md` has it. */
 async function redisShards(torture: Torture): Promise<Shards> {
   const servers = await Promise.all(Array.from({ length: SHARDS }, () => startRedis(torture, { persistent: true })));
   const url = (index: number, weights = "") => `${servers[index]?.url}?name=s${index + 1}${weights}`;
   const three = [url(0), url(1), url(2)];
   return {
     before: { redis: three },
-    grow: [{ redis: [...three, url(3, "&weight=1&was=0")] }, { redis: [...three, url(3)] }],
+    grow: ["&weight=0", "&weight=1&was=0", ""].map((weights) => ({ redis: [...three, url(3, weights)] })),
     shrink: [{ redis: [...three, url(3, "&weight=0&was=1")] }, { redis: three }],
     places: async () => {
       const places = new Map<string, string>();
@@ -57,7 +59,7 @@ async function roomsOn(server: Redis): Promise<string[]> {
   return keys.filter((_, index) => moved[index] === null).map((key) => key.slice("roomcast:{".length, -"}:end".length));
 }
 
-/** A stream that holds a room anew begins a new epoch of it. */
+/** A stream that holds a room anew begins a new epoch of it. The streams change a while after the last node did. */
 async function natsShards(torture: Torture): Promise<Shards> {
   const { url } = await startNats(torture);
   const streams = ["s1", "s2", "s3", "s4"];
@@ -72,24 +74,33 @@ async function natsShards(torture: Torture): Promise<Shards> {
   };
 }
 
-/** Restarts the nodes one after the other; the clients of each go to the others meanwhile. */
-async function rollOut(
-  torture: Torture,
-  crowd: Crowd,
-  nodes: readonly NodeProcess[],
-  change: Change,
-  betweenMs: number,
-): Promise<void> {
+type Load = {
+  readonly torture: Torture;
+  readonly crowd: Crowd;
+  readonly nodes: readonly NodeProcess[];
+  readonly betweenMs: number;
+  readonly settledMs: number;
+};
+
+/**
+ * Restarts the nodes one after the other; the clients of each go to the others meanwhile. Between two steps every room is
+ * used, and so moves. Resolves with where the rooms are then.
+ */
+async function rollOut(load: Load, change: Change, shards: Shards): Promise<Places> {
+  const { torture, crowd, nodes, betweenMs, settledMs } = load;
+  const before = await shards.places(crowd);
   for (const [step, settings] of change.entries()) {
+    if (step > 0) await torture.load(crowd, settledMs, `step ${step} of ${change.length} is done`);
     for (const [index, node] of nodes.entries()) {
       await node.kill("SIGTERM");
       await node.restart(settings);
       await torture.load(crowd, betweenMs, `step ${step + 1} of ${change.length}, node ${index + 1} restarted`);
     }
   }
+  await torture.until(async () => movedShare(before, await shards.places(crowd)) > 0, 30_000);
+  await torture.load(crowd, settledMs, "all steps are done");
+  return shards.places(crowd);
 }
-
-type Places = ReadonlyMap<string, string>;
 
 const movedShare = (before: Places, after: Places): number =>
   [...before].filter(([room, place]) => after.get(room) !== place).length / before.size;
@@ -128,12 +139,9 @@ export const row18: Row = {
     // In each room something has been published: else it is nowhere.
     await torture.until(async () => Object.keys((await crowd.progress()).ends).length === roomCount, 30_000);
     const atFirst = await shards.places(crowd);
-    await rollOut(torture, crowd, nodes, shards.grow, betweenMs);
-    await torture.load(crowd, settledMs, "four shards");
-    const grown = await shards.places(crowd);
-    await rollOut(torture, crowd, nodes, shards.shrink, betweenMs);
-    await torture.load(crowd, settledMs, "three shards again");
-    const shrunk = await shards.places(crowd);
+    const load = { torture, crowd, nodes, betweenMs, settledMs };
+    const grown = await rollOut(load, shards.grow, shards);
+    const shrunk = await rollOut(load, shards.shrink, shards);
     await torture.until(async () => (await crowd.progress()).joined === clients * roomsEach, 30_000);
     const told = await torture.settle(crowd);
     const findings = check(told.records);
