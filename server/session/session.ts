@@ -53,6 +53,12 @@ export type Membership = {
   state: "joining" | "joined" | "skipping";
 };
 
+/** What clients are told of an engine that fails. */
+const engineWords = {
+  unavailable: "the engine cannot do it now; try again",
+  timeout: "the engine did not answer in time; with the same key it can be tried again",
+} as const;
+
 /**
  * One connected client, whatever carries it. It lives as long as its link: a client that comes back is a new session
  * object, under the same id where it shows its ticket.
@@ -211,8 +217,11 @@ export class Session {
   /** Answers with what went wrong: known errors in their own words, others as `internal`, with the words in the log only. */
   fail(id: number | undefined, error: unknown): void {
     if (error instanceof ProtocolError) this.error(id, "bad_request", error.message);
-    else if (error instanceof EngineError || error instanceof Refusal) {
-      this.error(id, error.code, error.message, error.retryMs);
+    else if (error instanceof Refusal) this.error(id, error.code, error.message, error.retryMs);
+    else if (error instanceof EngineError) {
+      // Its own words name servers: they are for whoever runs them.
+      this.context.log.debug("the engine refused a request", { session: this.id, error: error.message });
+      this.error(id, error.code, engineWords[error.code], error.retryMs);
     } else {
       this.context.log.error("a request failed", { session: this.id, error: String(error) });
       this.error(id, "internal", "the server failed at this");
