@@ -88,7 +88,6 @@ export const row06: Row = {
         counted("sockets closed", told.losses.length),
         atLeast("bytes swallowed", proxy.bytes("toClient").lost),
         within("noticed", seen.noticedMs, 10_000),
-        within("whole again", wholeMs, 3000),
       ],
     };
   },
