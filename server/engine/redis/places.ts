@@ -27,16 +27,18 @@ export class Places {
 
   /** The shard that it belonged on before; `undefined` where that is the same one. */
   before(room: string): string | undefined {
-    const before = this.#before?.of(room);
+    if (this.#before === undefined) return undefined;
+    const before = this.#before.of(room);
     return before === this.home(room) ? undefined : before;
   }
 
   /** Where the room is taken to be. */
   of(room: string): string {
-    return this.#found.get(room) ?? this.home(room);
+    return (this.#found.size === 0 ? undefined : this.#found.get(room)) ?? this.home(room);
   }
 
   found(room: string, shard: string): void {
+    if (this.isOne) return;
     this.#found.delete(room);
     if (shard === this.home(room)) return;
     if (this.#found.size >= MOST_FOUND) this.#found.clear();

@@ -26,6 +26,9 @@ type Waiting = {
   hops: number;
 };
 
+/** What waits for a room that is being looked for: what was answered that it is elsewhere, and what came after that. */
+type Search = { readonly turnedAway: Waiting[]; readonly held: Waiting[] };
+
 /** While keys may have been used on the shard that a room came from. */
 type KeyWindow = {
   readonly name: string;
@@ -56,7 +59,7 @@ export class Routes {
   readonly #moves: Moves;
   /** The room was found on this shard: what this node has subscribed of it has to be there too. */
   readonly #arrived: (room: string, shard: Shard) => Promise<void>;
-  readonly #searches = new Map<string, Waiting[]>();
+  readonly #searches = new Map<string, Search>();
   readonly #windows = new Map<string, KeyWindow>();
 
   constructor(options: MovesOptions, arrived: (room: string, shard: Shard) => Promise<void>) {
@@ -71,14 +74,30 @@ export class Routes {
 
   /** Resolves with the answer of the shard that holds the room. */
   ask(ask: Ask): Promise<Reply> {
-    if (this.#options.places.isOne) return ask.send(this.of(ask.room), { mustExist: false, lookedOn: "" });
+    const search = this.#searches.get(ask.room);
+    if (search === undefined && !this.#windows.has(ask.room)) return this.#askNow(ask);
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { ask, resolve, reject, hops: 0 };
-      const search = this.#searches.get(ask.room);
       if (search === undefined) this.#send(waiting);
-      else if (search.length < MOST_WAITING) search.push(waiting);
+      else if (search.held.length < MOST_WAITING) search.held.push(waiting);
       else reject(new EngineError("unavailable", "redis: too much waits for a room that is being looked for"));
     });
+  }
+
+  /** Nearly always: the room is where it is looked for. */
+  #askNow(ask: Ask): Promise<Reply> {
+    const shard = this.of(ask.room);
+    return ask.send(shard, { mustExist: this.#mustExist(ask.room, shard), lookedOn: "" }).then((reply) => {
+      const where = elsewhere(reply);
+      if (where === undefined) return reply;
+      return new Promise((resolve, reject) => this.#search({ ask, resolve, reject, hops: 0 }, shard, where));
+    });
+  }
+
+  /** Whether a room that is not on the shard is not to be made there, since it may be on another. */
+  #mustExist(room: string, shard: Shard): boolean {
+    const { places } = this.#options;
+    return !places.isOne && (shard.name !== places.home(room) || places.before(room) !== undefined);
   }
 
   #send(waiting: Waiting): void {
@@ -105,11 +124,9 @@ export class Routes {
   }
 
   #sendNow(waiting: Waiting, lookedOn: string): void {
-    const { places } = this.#options;
     const { room } = waiting.ask;
     const shard = this.of(room);
-    const mustExist = shard.name !== places.home(room) || places.before(room) !== undefined;
-    waiting.ask.send(shard, { mustExist, lookedOn }).then((reply) => {
+    waiting.ask.send(shard, { mustExist: this.#mustExist(room, shard), lookedOn }).then((reply) => {
       const where = elsewhere(reply);
       if (where === undefined) waiting.resolve(reply);
       else this.#search(waiting, shard, where);
@@ -123,19 +140,19 @@ export class Routes {
     }
     const search = this.#searches.get(room);
     if (search !== undefined) {
-      search.push(waiting);
+      search.turnedAway.push(waiting);
       return;
     }
-    const all = [waiting];
-    this.#searches.set(room, all);
+    const begun: Search = { turnedAway: [waiting], held: [] };
+    this.#searches.set(room, begun);
     this.#find(room, shard, where, rules).then(
       () => {
         this.#searches.delete(room);
-        for (const each of all) this.#send(each);
+        for (const each of [...begun.turnedAway, ...begun.held]) this.#send(each);
       },
       (error: Error) => {
         this.#searches.delete(room);
-        for (const each of all) each.reject(error);
+        for (const each of [...begun.turnedAway, ...begun.held]) each.reject(error);
       },
     );
   }
