@@ -110,6 +110,7 @@ export class Follower {
   readonly suspected: string[];
   readonly #ends = new Map<string, Position>();
   readonly #reading = new Set<string>();
+  #isClosed = false;
 
   private constructor(broker: Broker, told: string[], suspected: string[]) {
     this.broker = broker;
@@ -136,8 +137,15 @@ export class Follower {
       },
     );
     const follower: Follower = new Follower(broker, told, suspected);
-    t.after(() => broker.close());
+    t.after(() => {
+      follower.#close();
+      return broker.close();
+    });
     return follower;
+  }
+
+  #close(): void {
+    this.#isClosed = true;
   }
 
   async join(room: string): Promise<void> {
@@ -161,7 +169,7 @@ export class Follower {
   }
 
   async #read(room: string): Promise<void> {
-    for (;;) {
+    while (!this.#isClosed) {
       const since = this.#ends.get(room) as Position;
       try {
         const { events, more, position } = await this.broker.history(room, { since }, 500, KEPT);
