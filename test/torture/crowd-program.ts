@@ -1,4 +1,4 @@
-/** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders, one at a time. */
+/** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders. */
 import { WebSocket } from "ws";
 import { type Client, connect, type Position } from "../../client/index.js";
 import type { Answer, Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
@@ -6,6 +6,8 @@ import { BySdk, Once, Publisher, pace } from "./crowd-publisher.js";
 import { Subscriber } from "./crowd-subscriber.js";
 import { packPublished, Words } from "./packed.js";
 
+/** The longest a client waits before another attempt, in milliseconds. */
+const maxDelayMs = Number(process.argv[2]);
 const epochs = new Words();
 const roomWords = new Words();
 const published: number[] = [];
@@ -55,7 +57,7 @@ class Way {
 }
 
 function open(way: Way, queueSize = 1000): Client {
-  const client = connect("http://nodes", { WebSocket: way.Socket, queueSize });
+  const client = connect("http://nodes", { WebSocket: way.Socket, queueSize, maxDelayMs });
   let isConnected = false;
   client.on("error", (error) => fault(error.message));
   client.on("state", (state) => {

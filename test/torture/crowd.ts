@@ -38,9 +38,12 @@ class Part {
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #id = 0;
 
-  constructor(scope: Scope) {
+  constructor(scope: Scope, maxDelayMs: number) {
     // Plain JSON would take a minute over what the larger rows write down.
-    this.#child = fork(program, { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    this.#child = fork(program, [String(maxDelayMs)], {
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     this.#child.on("message", ({ id, ...answer }: Answer & { id: number }) => {
       this.#waiting.get(id)?.(answer as Answer);
       this.#waiting.delete(id);
@@ -83,8 +86,8 @@ export class Crowd {
   }
 
   /** Starts its processes. Connections go to `urls` in turn. */
-  static async start(scope: Scope, urls: readonly string[], processes = 1): Promise<Crowd> {
-    const crowd = new Crowd(Array.from({ length: processes }, () => new Part(scope)));
+  static async start(scope: Scope, urls: readonly string[], processes = 1, maxDelayMs = 30_000): Promise<Crowd> {
+    const crowd = new Crowd(Array.from({ length: processes }, () => new Part(scope, maxDelayMs)));
     await crowd.route(urls);
     return crowd;
   }

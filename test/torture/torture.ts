@@ -40,13 +40,13 @@ export class Torture implements Scope {
     return nodes;
   }
 
-  /** Clients of these nodes, in so many processes. */
-  startCrowd(nodes: readonly NodeProcess[], processes = 1): Promise<Crowd> {
-    return Crowd.start(
-      this,
-      nodes.map((node) => node.url),
-      processes,
-    );
+  /**
+   * Clients of these nodes, in so many processes. `maxDelayMs` is theirs: less than what it is by default makes up for
+   * restarts that follow each other faster than they would.
+   */
+  startCrowd(nodes: readonly NodeProcess[], processes = 1, maxDelayMs = 30_000): Promise<Crowd> {
+    const urls = nodes.map((node) => node.url);
+    return Crowd.start(this, urls, processes, maxDelayMs);
   }
 
   /** Lets what goes on go on, and tells how far it is. */
