@@ -1,3 +1,5 @@
+import type { Log } from "../../log.js";
+import { Circuit } from "../circuit.js";
 import type { Host } from "./address.js";
 import { Connection, type ConnectionOptions, Refused } from "./connection.js";
 import type { Member, Members } from "./members.js";
@@ -11,6 +13,7 @@ export type MapOptions = {
   readonly seeds: readonly Host[];
   readonly timeoutMs: number;
   readonly probeMs: number;
+  readonly log: Log;
   /** How a server is connected to. */
   readonly to: (host: Host) => ConnectionOptions;
   readonly members: Members;
@@ -54,8 +57,8 @@ export class ClusterMap {
   readonly #saidAt = new Map<number, number>();
   #known: readonly Host[] = [];
   #uncovered = SLOTS;
-  /** What is wrong with all of it. */
-  #problem: string | undefined = "not connected yet";
+  /** Open while something is wrong with all of it. */
+  readonly #circuit: Circuit;
   #isLooking = false;
   #isAsked = true;
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -64,6 +67,7 @@ export class ClusterMap {
 
   constructor(options: MapOptions) {
     this.#options = options;
+    this.#circuit = new Circuit(options.name, options.log);
     this.#timer = setTimeout(() => this.#tick(), 0);
   }
 
@@ -74,7 +78,7 @@ export class ClusterMap {
   problems(): readonly string[] {
     const { name, members } = this.#options;
     const lines: string[] = [];
-    if (this.#problem !== undefined) lines.push(`${name}: ${this.#problem}`);
+    if (this.#circuit.problem !== undefined) lines.push(this.#circuit.problem);
     else if (this.#uncovered > 0) lines.push(`${name}: ${this.#uncovered} slots have no server`);
     for (const { slots, primary } of members.all) {
       if (slots > 0 && primary.problem !== undefined) lines.push(primary.problem);
@@ -120,7 +124,9 @@ export class ClusterMap {
       sinceMs >= probeMs * CALM_PROBES;
     if (isDue && !this.#isLooking) void this.#look();
     members.sweep();
-    this.#timer = setTimeout(() => this.#tick(), 50 * (0.5 + Math.random())).unref();
+    this.#timer = setTimeout(() => this.#tick(), 50 * (0.5 + Math.random()));
+    // While nothing else keeps it alive, a process waits for its Cluster.
+    if (this.#uncovered < SLOTS) this.#timer.unref();
   }
 
   /** Never rejects. */
@@ -128,32 +134,30 @@ export class ClusterMap {
     this.#isLooking = true;
     this.#isAsked = false;
     const best = await this.#answer();
-    if (best !== undefined && !this.#isClosed) this.#apply(best);
-    else this.#problem = this.#uncovered === SLOTS ? "no server of the cluster answers" : this.#problem;
+    if (typeof best === "object" && !this.#isClosed) this.#apply(best);
+    else if (typeof best === "string" && this.#uncovered === SLOTS) this.#circuit.trip(best);
     this.#lookedAt = performance.now();
     this.#isLooking = false;
   }
 
-  /** The latest of what several servers say. */
-  async #answer(): Promise<Answer | undefined> {
+  /** The latest of what several servers say, or why none does. */
+  async #answer(): Promise<Answer | string> {
     const up = shuffled(
       this.#options.members.all.filter(({ slots, primary }) => slots > 0 && primary.problem === undefined),
     );
-    const answers = await settled(
+    let results = await Promise.allSettled(
       up.slice(0, ASKED).map((member) => ask(member, (command, words) => member.primary.send(command, words))),
     );
-    if (answers.length === 0) {
+    if (!results.some(({ status }) => status === "fulfilled")) {
       const hosts = new Map([...this.#known, ...this.#options.seeds].map((host) => [keyOf(host), host]));
-      answers.push(
-        ...(await settled(
-          shuffled([...hosts.values()])
-            .slice(0, ASKED)
-            .map((host) => this.#visit(host)),
-        )),
-      );
+      const some = shuffled([...hosts.values()]).slice(0, ASKED);
+      results = await Promise.allSettled(some.map((host) => this.#visit(host)));
     }
+    const answers = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
     const rank = ({ state }: Answer): number => (state.isOk ? Number.MAX_SAFE_INTEGER / 2 : 0) + state.epoch;
-    return answers.sort((one, other) => rank(other) - rank(one))[0];
+    const [best] = answers.sort((one, other) => rank(other) - rank(one));
+    const [reason] = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
+    return best ?? reason?.message ?? "no server answers";
   }
 
   /** Asks over a connection made for it. */
@@ -169,7 +173,8 @@ export class ClusterMap {
   #apply({ state, ranges }: Answer): void {
     // A server that has been taken out of its Cluster knows of none.
     if (ranges.length === 0) return;
-    this.#problem = state.isOk ? undefined : "the cluster is down";
+    if (state.isOk) this.#circuit.close();
+    else this.#circuit.trip("the cluster is down");
     this.#known = ranges.flatMap(({ primary, replicas }) => [primary, ...replicas]);
     const now = performance.now();
     const isSure = (slot: number): boolean => now - (this.#saidAt.get(slot) ?? Number.NEGATIVE_INFINITY) < SURE_MS;
@@ -190,10 +195,4 @@ export class ClusterMap {
     this.#isClosed = true;
     clearTimeout(this.#timer);
   }
-}
-
-/** What those gave that fulfilled. */
-async function settled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  const results = await Promise.allSettled(promises);
-  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }

@@ -30,8 +30,12 @@ const LOOKS = 2000;
 /** The first pause before another attempt, and the longest one, in milliseconds. */
 const PAUSE_MS = [10, 500] as const;
 
+/** Where more rooms than this are being placed, each waits longer. */
+const MANY = 2000;
+
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
-const backoff = (attempt: number): number => Math.min(PAUSE_MS[1], PAUSE_MS[0] * 2 ** Math.min(attempt, 10));
+const backoff = (attempt: number): number =>
+  Math.min(PAUSE_MS[1], PAUSE_MS[0] * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2);
 
 /**
  * The rooms that this node wants of a Redis Cluster: each is subscribed at the server that holds its slot. Where that
@@ -42,6 +46,8 @@ export class ClusterRooms {
   readonly #rooms = new Map<string, Entry>();
   readonly #bySlot = new Map<number, Set<Entry>>();
   #suspects: string[] = [];
+  /** How many rooms are being placed. */
+  #placing = 0;
   #isClosed = false;
 
   constructor(options: RoomsOptions) {
@@ -97,16 +103,21 @@ export class ClusterRooms {
   async #place(entry: Entry, deadline: number): Promise<Error | undefined> {
     entry.isPlacing = true;
     let error: Error | undefined = closed();
+    this.#placing++;
     for (let attempt = 0; this.#isWanted(entry); attempt++) {
       error = await this.#attempt(entry);
-      if (error === undefined || !this.#isWanted(entry)) break;
-      const member = entry.member;
-      if (member === undefined && this.#options.map.owner(entry.slot) === undefined) break;
+      if (!this.#isWanted(entry)) break;
+      const { member, isKept } = entry;
+      const owner = this.#options.map.owner(entry.slot);
+      if (member !== undefined && member !== owner) continue;
+      // Where there is no owner, it is placed again when there is one.
+      if (error === undefined || owner === undefined) break;
       // Its Primary has been told that it is wanted.
-      if (member !== undefined && entry.isKept) break;
-      if (performance.now() > deadline || !(entry.isKept || mayComeRight(error, member))) break;
-      await pause(backoff(attempt));
+      if (member !== undefined && isKept) break;
+      if (performance.now() > deadline || !(isKept || mayComeRight(error, member))) break;
+      await pause(backoff(attempt) * (1 + this.#placing / MANY));
     }
+    this.#placing--;
     entry.isPlacing = false;
     return error;
   }
@@ -114,22 +125,21 @@ export class ClusterRooms {
   /** Where it fails, `entry.member` is left as it is only where the server is away. */
   async #attempt(entry: Entry): Promise<Error | undefined> {
     const { map } = this.#options;
-    for (;;) {
-      const member = map.owner(entry.slot);
-      if (entry.member !== member) entry.member?.primary.unsubscribe(entry.room);
-      entry.member = member;
-      if (member === undefined) return new EngineError("unavailable", "redis: no server holds its slot");
-      try {
-        await member.primary.subscribe(entry.room, entry.isKept);
-      } catch (error) {
-        if (!this.#isWanted(entry)) return error as Error;
-        if (member.primary.problem !== undefined && map.owner(entry.slot) === member) return error as Error;
-        map.redirected(error as Error, member);
+    const member = map.owner(entry.slot);
+    if (entry.member !== member) entry.member?.primary.unsubscribe(entry.room);
+    entry.member = member;
+    if (member === undefined) return new EngineError("unavailable", "redis: no server holds its slot");
+    try {
+      await member.primary.subscribe(entry.room, entry.isKept);
+      return undefined;
+    } catch (error) {
+      if (!this.#isWanted(entry)) return error as Error;
+      map.redirected(error as Error, member);
+      if (member.primary.problem === undefined) {
         member.primary.unsubscribe(entry.room);
         entry.member = undefined;
-        return error as Error;
       }
-      if (!this.#isWanted(entry) || map.owner(entry.slot) === member) return undefined;
+      return error as Error;
     }
   }
 

@@ -19,6 +19,8 @@ const MOST_REDIRECTS = 8;
 const PAUSE_MS = 20;
 /** How much of its time a node spends on looking for subscriptions that were taken away, at the most: one part in so many. */
 const CHECK_SHARE = 10;
+/** After so many probes all subscriptions are looked at. */
+const CHECK_PROBES = 10;
 
 export class Cluster implements Shard {
   readonly name: string;
@@ -29,6 +31,7 @@ export class Cluster implements Shard {
   readonly #rooms: ClusterRooms;
   readonly #order: Order;
   #checkTimer: NodeJS.Timeout | undefined;
+  #checkedAt = performance.now();
   #isClosed = false;
 
   constructor(shard: RedisShard, options: ShardOptions, events: ShardEvents) {
@@ -61,7 +64,7 @@ export class Cluster implements Shard {
     };
     const members = this.#members;
     this.#order = new Order(timeoutMs, (call, error) => this.#again(call, error));
-    this.#map = new ClusterMap({ name, seeds: shard.hosts, timeoutMs, probeMs, to, members, turned });
+    this.#map = new ClusterMap({ name, seeds: shard.hosts, timeoutMs, probeMs, log, to, members, turned });
     this.#rooms = new ClusterRooms({ map: this.#map, timeoutMs, nameOf, suspect: (room) => events.suspect(room) });
     this.#checkLater(0);
   }
@@ -100,7 +103,11 @@ export class Cluster implements Shard {
     if (member === undefined || this.#isClosed) return undefined;
     const redirect = this.#map.redirected(error, member);
     if (performance.now() + PAUSE_MS > call.deadline) return undefined;
-    if (!(error instanceof Refused)) return member.primary.isOpening ? PAUSE_MS : undefined;
+    if (!(error instanceof Refused)) {
+      if (!member.primary.isOpening) return undefined;
+      if (this.#map.owner(call.slot) !== member) call.asked = member;
+      return PAUSE_MS;
+    }
     if (redirect === undefined) return error.reply.startsWith("TRYAGAIN") ? PAUSE_MS : undefined;
     if (++call.redirects > MOST_REDIRECTS) return undefined;
     if (!redirect.isMoved) call.asked = this.#members.at(redirect.to);
@@ -124,9 +131,13 @@ export class Cluster implements Shard {
     this.#checkTimer = setTimeout(() => void this.#check(), 20 + tookMs * CHECK_SHARE).unref();
   }
 
-  /** A server that takes subscriptions away says so, but not which. Never rejects. */
+  /** A server that takes subscriptions away says so, but not which; now and then all are looked at. Never rejects. */
   async #check(): Promise<void> {
     const from = performance.now();
+    if (from - this.#checkedAt > this.#options.probeMs * CHECK_PROBES) {
+      this.#checkedAt = from;
+      for (const member of this.#members.all) member.isDoubtful = true;
+    }
     for (const member of this.#members.all.filter(({ isDoubtful }) => isDoubtful)) {
       member.isDoubtful = false;
       if (!(await this.#rooms.check(member))) member.isDoubtful = true;
