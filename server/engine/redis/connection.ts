@@ -3,6 +3,7 @@ import { Command, Redis, type RedisOptions } from "ioredis";
 import { EngineError, LOST_RETRY_MS } from "../engine.js";
 import type { RedisShard } from "./address.js";
 import { Calls } from "./calls.js";
+import { Runs } from "./runs.js";
 import { allScripts, type Script } from "./scripts.js";
 import type { Reply } from "./wire.js";
 
@@ -49,15 +50,6 @@ export class Refused extends EngineError {
 const MOST_UNDER_WAY = 10_000;
 /** Answers that say that this is not a server to write to: it is left, and looked for anew. */
 const WRONG_SERVER = /^(READONLY|LOADING|MASTERDOWN)\b/;
-/** How often a call may be sent again because the server has forgotten its scripts. */
-const MOST_RELOADS = 3;
-
-type Run = {
-  readonly words: readonly Word[];
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: Error) => void;
-  reloads: number;
-};
 
 function optionsOf(
   { target, timeoutMs }: ConnectionOptions,
@@ -109,13 +101,7 @@ export class Connection {
   readonly #calls: Calls<Reply>;
   #isClosed = false;
   #isCorked = false;
-  /** Runs that wait for an answer. */
-  #running = 0;
-  /** Runs that the server did not know the script of, and those that were called since, in the order of the calls. */
-  #unknown: Run[] = [];
-  #held: Run[] = [];
-  /** Whether a run had its effect that was called after one in `#unknown`. */
-  #isOvertaken = false;
+  readonly #runs: Runs<Reply>;
 
   private constructor(redis: Redis, options: ConnectionOptions, events: ConnectionEvents) {
     this.#redis = redis;
@@ -124,6 +110,11 @@ export class Connection {
     this.#calls = new Calls(options.timeoutMs, () => {
       events.late?.();
       return new EngineError("timeout", `${options.name}: no answer within ${options.timeoutMs} ms`);
+    });
+    this.#runs = new Runs({
+      send: (words, resolve, reject) => this.#send("evalsha", words as Word[], resolve, reject),
+      reload: () => void this.#load().catch(() => undefined),
+      isUnknown: (error) => error instanceof Refused && error.reply.startsWith("NOSCRIPT"),
     });
     redis.once("close", () => this.destroy("the connection was closed"));
     redis.on("messageBuffer", (name: Buffer, bytes: Buffer) => events.published?.(name, bytes));
@@ -181,7 +172,7 @@ export class Connection {
 
   /** How many calls wait for an answer. */
   get underWay(): number {
-    return this.#calls.size + this.#held.length;
+    return this.#calls.size + this.#runs.held;
   }
 
   /** How many bytes have come: as long as it rises, the server is there. */
@@ -208,10 +199,8 @@ export class Connection {
   run(script: Script, keys: readonly string[], words: readonly Word[]): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const refusal = this.#refusal();
-      if (refusal !== undefined) return reject(refusal);
-      const run: Run = { words: [script.sha, keys.length, ...keys, ...words], resolve, reject, reloads: 0 };
-      if (this.#unknown.length > 0) this.#held.push(run);
-      else this.#run(run);
+      if (refusal !== undefined) reject(refusal);
+      else this.#runs.run([script.sha, keys.length, ...keys, ...words], resolve, reject);
     });
   }
 
@@ -278,57 +267,14 @@ export class Connection {
     return new Refused(this.#options.name, error.message);
   }
 
-  #run(run: Run): void {
-    this.#running++;
-    const done = (): void => {
-      if (--this.#running === 0 && this.#unknown.length > 0) this.#reload();
-    };
-    this.#send(
-      "evalsha",
-      run.words,
-      (reply) => {
-        if (this.#unknown.length > 0) this.#isOvertaken = true;
-        run.resolve(reply);
-        done();
-      },
-      (error) => {
-        const isUnknown = error instanceof Refused && error.reply.startsWith("NOSCRIPT");
-        if (isUnknown && run.reloads < MOST_RELOADS && !this.#isClosed) this.#unknown.push(run);
-        else run.reject(error);
-        done();
-      },
-    );
-  }
-
-  /**
-   * The server has forgotten its scripts, by `SCRIPT FLUSH`. All runs that were under way have their answers now. They
-   * are sent again in their order, and those held meanwhile behind them. Only where one has overtaken another, because
-   * a second node loaded the scripts in between, those left behind are refused: they had no effect.
-   */
-  #reload(): void {
-    const [unknown, held, isOvertaken] = [this.#unknown, this.#held, this.#isOvertaken];
-    this.#unknown = [];
-    this.#held = [];
-    this.#isOvertaken = false;
-    this.#load().catch(() => undefined);
-    if (isOvertaken) for (const run of unknown) run.reject(new Refused(this.#options.name, "NOSCRIPT"));
-    for (const run of isOvertaken ? held : [...unknown, ...held]) {
-      run.reloads++;
-      this.#run(run);
-    }
-  }
-
   /** Closes it at once. What is under way rejects. */
   destroy(reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#redis.disconnect();
     this.#redis.stream.destroy();
-    const waiting = [...this.#unknown, ...this.#held];
-    this.#unknown = [];
-    this.#held = [];
+    this.#runs.abort(() => this.#gone());
     this.#calls.abort(() => this.#lost());
-    for (const run of waiting) run.reject(this.#gone());
     this.#events.closed(reason);
   }
 }

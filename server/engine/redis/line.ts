@@ -30,15 +30,18 @@ export class Line {
 
   async #connect(attempt: number): Promise<void> {
     let isLost = false;
+    let own: Connection | undefined;
     try {
       const connection = await this.#open(attempt, (reason) => {
         isLost = true;
-        if (this.#connection === undefined || this.#isClosed) return;
+        // That of an attempt that was given up may come late, when there is another connection.
+        if (own === undefined || this.#connection !== own || this.#isClosed) return;
         this.#connection = undefined;
         this.#retry(0, reason);
       });
       if (isLost) throw new Error("the connection was closed");
       if (this.#isClosed) return connection.destroy("closed");
+      own = connection;
       this.#connection = connection;
       this.#events.up(connection);
     } catch (error) {

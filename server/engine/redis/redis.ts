@@ -178,12 +178,22 @@ class RedisBroker implements Broker {
 
   async subscribe(room: string, rules: LogRules): Promise<void> {
     if (this.#isClosed) throw closed();
-    if (room.startsWith(RESERVED)) {
-      const shards = [...this.#shards.values()];
-      this.#wanted.set(room, shards);
-      await firstOf(shards.map((shard) => shard.subscribe(room, true)));
-    } else if (rules.history.size === 0) await this.#subscribePlain(room);
-    else await this.#subscribeLog(room, rules);
+    const isNew = !this.#wanted.has(room);
+    try {
+      if (room.startsWith(RESERVED)) await this.#subscribeEverywhere(room);
+      else if (rules.history.size === 0) await this.#subscribePlain(room);
+      else await this.#subscribeLog(room, rules);
+    } catch (error) {
+      if (isNew && !room.startsWith(RESERVED)) this.#leave(room);
+      throw error;
+    }
+  }
+
+  /** It stays wanted on the shards that are away. */
+  async #subscribeEverywhere(room: string): Promise<void> {
+    const shards = [...this.#shards.values()];
+    this.#wanted.set(room, shards);
+    await firstOf(shards.map((shard) => shard.subscribe(room, true)));
   }
 
   async #subscribePlain(room: string): Promise<void> {
@@ -214,6 +224,10 @@ class RedisBroker implements Broker {
 
   async unsubscribe(room: string): Promise<void> {
     if (this.#isClosed) throw closed();
+    this.#leave(room);
+  }
+
+  #leave(room: string): void {
     for (const shard of this.#wanted.get(room) ?? []) shard.unsubscribe(room);
     this.#wanted.delete(room);
   }
