@@ -167,7 +167,8 @@ export class TcpProxy {
       return;
     }
     this.#accepted += 1;
-    const server = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
+    const { host, port } = this.#target;
+    const server = connect({ host, port, allowHalfOpen: true, noDelay: true });
     const { toServer, toClient } = this.#fates;
     const flows = [new Flow(client, server, toServer), new Flow(server, client, toClient)];
     const holed = toServer.mode === "swallow" || toClient.mode === "swallow";
