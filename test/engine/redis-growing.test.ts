@@ -3,7 +3,7 @@ import test, { type TestContext } from "node:test";
 import type { RoomEvent } from "../../protocol/event.js";
 import type { Position } from "../../protocol/positions.js";
 import { event, placed, rules, values } from "../../server/engine/conformance-ground.js";
-import type { Broker } from "../../server/engine/engine.js";
+import type { Broker, Deliver, Suspect } from "../../server/engine/engine.js";
 import { parseRedisShard } from "../../server/engine/redis/address.js";
 import { Places } from "../../server/engine/redis/places.js";
 import { eventually } from "../support/eventually.js";
@@ -209,8 +209,8 @@ async function moving(t: TestContext) {
   const configured = (query: string) => [named(one, 0), named(two, 1, query)];
   const places = new Places(configured("&weight=1&was=0").map((text) => parseRedisShard(text)));
   const room = numbered(100, "room").find((name) => places.before(name) !== undefined) as string;
-  const node = async (query: string, ...told: Parameters<typeof openNode>[1][]) => {
-    const broker = await openNode(redisOptions(configured(query), { namespace }), ...(told as []));
+  const node = async (query: string, deliver?: Deliver, suspect?: Suspect) => {
+    const broker = await openNode(redisOptions(configured(query), { namespace }), deliver, suspect);
     t.after(() => broker.close());
     return broker;
   };
@@ -250,6 +250,47 @@ test("publishes that find their room moved keep their order, with and without ke
   }
   await Promise.all(sent);
   assert.deepEqual(values((await young.history(room, {}, 1000, KEPT)).events), list);
+});
+
+test("a node of the configuration before is told that a room has moved, and of its events where it is now", async (t) => {
+  const { room, node } = await moving(t);
+  const told: unknown[] = [];
+  const suspected: string[] = [];
+  const old = await node(
+    "&weight=0",
+    (_room, _epoch, events) => void told.push(...(values(events) ?? [])),
+    (name) => void suspected.push(name),
+  );
+  await old.subscribe(room, KEPT);
+  const first = placed(await old.publish(room, event(1), KEPT));
+  const young = await node("&weight=1&was=0");
+  await young.publish(room, event(2), KEPT);
+  await eventually(() => suspected.includes(room));
+  assert.deepEqual(values((await old.history(room, { since: first }, 10, KEPT)).events), [2]);
+  await young.publish(room, event(3), KEPT);
+  await old.publish(room, event(4), KEPT);
+  await eventually(() => told.includes(4));
+  assert.deepEqual(told, [1, 3, 4]);
+  await old.unsubscribe(room);
+  await old.subscribe(room, KEPT);
+  await young.publish(room, event(5), KEPT);
+  await eventually(() => told.includes(5));
+});
+
+test("while the shard that a room is to leave is away the room is unavailable, and then it moves", async (t) => {
+  const { room, node, one } = await moving(t);
+  const old = await node("&weight=0");
+  const first = placed(await old.publish(room, event(1), KEPT));
+  await one.command("SAVE");
+  const young = await node("&weight=1&was=0");
+  await one.kill();
+  await eventually(() => young.problems().length > 0);
+  await assert.rejects(young.publish(room, event(2), KEPT), { code: "unavailable" });
+  await assert.rejects(young.history(room, {}, 10, KEPT), { code: "unavailable" });
+  await one.start();
+  await eventually(() => young.problems().length === 0);
+  await young.publish(room, event(2), KEPT);
+  assert.deepEqual(values((await young.history(room, { since: first }, 10, KEPT)).events), [2]);
 });
 
 test("a move that was begun by a node that is gone is finished by any other", async (t) => {
