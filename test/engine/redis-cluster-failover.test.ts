@@ -150,6 +150,23 @@ test("while one primary is away the others' rooms go on, and only its own are re
   }
 });
 
+test("the server's own rooms work while any primary does", async (t) => {
+  const { nodes } = await startRedisCluster(t, { args: PARTLY });
+  const options = redisOptions([urlOf(nodes)], FAST);
+  const [publisher, follower] = [await openNode(options), await Follower.open(t, options)];
+  t.after(() => publisher.close());
+  const rooms = ["$a", "$b", "$c", "$d", "$e", "$f"];
+  const holders = await Promise.all(rooms.map((room) => ownerOf(nodes, options, room)));
+  for (const room of rooms) await follower.broker.subscribe(room, rules(0));
+  for (const [index, node] of nodes.slice(0, 2).entries()) {
+    await node.kill();
+    await eventually(() => publisher.problems().length > index && follower.broker.problems().length > index);
+    for (const room of rooms) await publisher.publish(room, event(index), rules(0));
+    for (const room of rooms) await eventually(() => follower.told.includes(`${room} ${index}`), `${room} is silent`);
+  }
+  assert.ok(holders.includes(nodes[0] as Redis) || holders.includes(nodes[1] as Redis), "none of them was away");
+});
+
 test("a node finds the cluster by any server that is there, and waits for it where none is", async (t) => {
   const { nodes } = await startRedisCluster(t, { args: PARTLY });
   const [first, second, third] = nodes as [Redis, Redis, Redis];

@@ -1,6 +1,9 @@
 /** A Redis Cluster as one shard: each room is with the primary that holds its slot. */
+
+import { firstOf } from "../by-kind.js";
 import { EngineError } from "../engine.js";
 import type { Host, RedisShard } from "./address.js";
+import { aliasesOf, isReserved, nameOfAlias, roomOfAlias } from "./aliases.js";
 import { ClusterMap } from "./cluster-map.js";
 import { ClusterRooms } from "./cluster-rooms.js";
 import { type ConnectionOptions, Refused, type Word } from "./connection.js";
@@ -46,13 +49,14 @@ export class Cluster implements Shard {
       runsScripts: false,
     });
     const subscribing = bySlot(nameOf);
+    const suspect = (room: string): void => events.suspect(roomOfAlias(room));
     this.#members = new Members((host, self) => {
       const { name, target } = to(host);
       return new Primary(
         { name, target, timeoutMs, probeMs, subscribing, log },
         {
-          published: (room, bytes) => events.published(room, bytes),
-          suspect: (room) => events.suspect(room),
+          published: (room, bytes) => events.published(nameOfAlias(room), bytes),
+          suspect,
           moved: () => this.#doubt(self()),
           refused: (rooms) => this.#rooms.lost(self(), rooms),
         },
@@ -65,12 +69,21 @@ export class Cluster implements Shard {
     const members = this.#members;
     this.#order = new Order(timeoutMs, (call, error) => this.#again(call, error));
     this.#map = new ClusterMap({ name, seeds: shard.hosts, timeoutMs, probeMs, log, to, members, turned });
-    this.#rooms = new ClusterRooms({ map: this.#map, timeoutMs, nameOf, suspect: (room) => events.suspect(room) });
+    this.#rooms = new ClusterRooms({ map: this.#map, timeoutMs, nameOf, suspect });
     this.#checkLater(0);
   }
 
+  /** What is published in a room of the server's own is published on all primaries, and done when it is on one. */
   send(room: string, command: string, words: readonly Word[]): Promise<Reply> {
-    return this.#call(room, (primary) => primary.send(command, words));
+    if (!isReserved(room)) return this.#call(room, (primary) => primary.send(command, words));
+    const { nameOf } = this.#options;
+    const places = new Map(aliasesOf(room).map((alias) => [this.#map.owner(slotOf(nameOf(alias))), alias]));
+    const [, ...others] = words;
+    return firstOf(
+      [...places.values()].map((alias) =>
+        this.#call(alias, (primary) => primary.send(command, [nameOf(alias), ...others])),
+      ),
+    );
   }
 
   run(room: string, script: Script, keys: readonly string[], words: readonly Word[]): Promise<Reply> {
@@ -114,12 +127,15 @@ export class Cluster implements Shard {
     return call.redirects === 1 || !redirect.isMoved ? 0 : PAUSE_MS;
   }
 
-  subscribe(room: string, isKept: boolean): Promise<void> {
-    return this.#rooms.subscribe(room, isKept);
+  async subscribe(room: string, isKept: boolean): Promise<void> {
+    if (!isReserved(room)) return this.#rooms.subscribe(room, isKept);
+    const results = await Promise.allSettled(aliasesOf(room).map((alias) => this.#rooms.subscribe(alias, isKept)));
+    const [first] = results;
+    if (first?.status === "rejected" && !results.some(({ status }) => status === "fulfilled")) throw first.reason;
   }
 
   unsubscribe(room: string): void {
-    this.#rooms.unsubscribe(room);
+    for (const name of isReserved(room) ? aliasesOf(room) : [room]) this.#rooms.unsubscribe(name);
   }
 
   #doubt(member: Member): void {
