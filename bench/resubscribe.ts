@@ -18,7 +18,7 @@ import type { ResubscribeResult, ResubscribeRow } from "./support/results.js";
 import { Broker, type BrokerName } from "./support/services.js";
 import { round } from "./support/statistics.js";
 
-const flags = readFlags({ rooms: 100_000, sessions: 10, away: 2, rest: 3, published: 1000, settle: 4 });
+const flags = readFlags({ rooms: 100_000, sessions: 10, away: 2, rest: 3, published: 1000, settle: 3 });
 
 const AT_ONCE = 250;
 const LOOK_MS = 10;
@@ -95,8 +95,11 @@ async function play(name: BrokerName, closing: Closing): Promise<ResubscribeRow>
   await subscribed(broker, all, PATIENCE_MS);
   const againMs = performance.now() - back;
   // Every room is compared with its log now, which is part of it.
-  for (let seen = -1; seen !== resets; await delay(250)) seen = resets;
-  await delay(flags.settle * 1000);
+  const until = performance.now() + PATIENCE_MS;
+  for (let seen = -1; seen !== resets && performance.now() < until; ) {
+    seen = resets;
+    await delay(flags.settle * 1000);
+  }
   const stalls = await node.stalls();
   const { published, delivered } = await arrived(node, crowds);
   const [trouble] = crowds.flatMap((crowd) => crowd.troubles);

@@ -50,8 +50,8 @@ async function play(file: string, flags: readonly string[]): Promise<object | un
 }
 
 function report(machine: Machine, tables: readonly Table[]): string {
-  const { cpu, cores, memoryGb, system, node, packages, load, date } = machine;
-  const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
+  const { cpu, cores, memoryGb, system, node, packages, brokers, load, date } = machine;
+  const versions = Object.entries({ ...packages, ...brokers }).map(([name, version]) => `${name} ${version}`);
   const sent = contestants.map((name) => `- ${dialectOf(name).label}: ${dialectOf(name).sends}.`);
   return [
     "# Results",

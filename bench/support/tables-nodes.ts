@@ -65,8 +65,8 @@ function acrossTables({ acrossNodes }: Results): Table[] {
       program: acrossNodes.program,
       title: "What reaches a node",
       note:
-        "Events in the bytes that went from the broker to a node which had joined some of the rooms. On NATS a look at a " +
-        "log's end brings its last event along once more.",
+        "Events in the bytes that went from the broker to a node which had joined some of the rooms. A read of a " +
+        "log, as after a doubt, may bring one of them along once more.",
       rows: [
         ["engine", "rooms", "joined", "events published", "events of joined rooms that came", "of other rooms"],
         ...interests,

@@ -77,9 +77,10 @@ function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Result
   const interests = (acrossNodes?.interest ?? []).flatMap(({ engine, strangers }) =>
     atMost(`${BROKERS[engine]}: events of rooms that nobody has joined`, 0, "", strangers),
   );
-  const returns = (resubscribe?.rows ?? []).flatMap(({ engine, againMs, ownStallMs }) => [
+  const returns = (resubscribe?.rows ?? []).flatMap(({ engine, againMs, ownStallMs, published, delivered }) => [
     ...atMost(`${BROKERS[engine]}: all rooms subscribed again`, MOST_AGAIN_S, "s", round(againMs / 1000, 2)),
     ...atMost(`${BROKERS[engine]}: longest turn meanwhile`, MOST_STALL_MS, "ms", ownStallMs),
+    ...atMost(`${BROKERS[engine]}: events missing afterwards`, 0, "", published - delivered),
   ]);
   return [...publishes, ...latencies, ...interests, ...returns];
 }
