@@ -8,7 +8,7 @@ import { startRedis } from "../support/services/redis.js";
 import { openNode, redisOptions, silent, untilWell } from "./redis-ground.js";
 
 const ROOM = "room:1";
-const FAST = { timeoutMs: 400, probeMs: 200 };
+const FAST = { timeoutMs: 1000, probeMs: 500 };
 
 /** How a call ended: "done", or the code of its `EngineError`. */
 const ending = (call: Promise<unknown>): Promise<string> =>
@@ -214,7 +214,7 @@ test("thousands of rooms are subscribed again and in doubt, each once, and those
   const redis = await startRedis(t);
   const suspected: string[] = [];
   const told: string[] = [];
-  const options = redisOptions([redis.url], FAST);
+  const options = redisOptions([redis.url], { timeoutMs: 5000, probeMs: 2000 });
   const broker = await openNode(
     options,
     (room) => void told.push(room),
@@ -312,5 +312,28 @@ test("what is kept in Redis ends by itself, and a log's end outlives its events"
     await redis.command("PEXPIRE", `${options.namespace}:{${ROOM}}:end`, day);
     await renew();
     assert.ok((await ttl("end")) > 6.9 * day);
+  }
+});
+
+test("two databases of one server share nothing", async (t) => {
+  const redis = await startRedis(t);
+  const { namespace } = redisOptions([]);
+  const told: unknown[][] = [[], [], []];
+  const brokers: Broker[] = [];
+  for (const [db, seen] of told.entries()) {
+    const options = redisOptions([`${redis.url}/${db}`], { namespace });
+    const broker = await openNode(options, (_room, _epoch, events) => void seen.push(...(values(events) ?? [])));
+    t.after(() => broker.close());
+    for (const room of [ROOM, "cursor:1", "$control"]) await broker.subscribe(room, rules(room === ROOM ? 100 : 0));
+    brokers.push(broker);
+  }
+  for (const [db, broker] of brokers.entries()) {
+    await broker.publish(ROOM, event(`log ${db}`), rules());
+    await broker.publish("cursor:1", event(`plain ${db}`), rules(0));
+    await broker.publish("$control", event(`control ${db}`), rules(0));
+  }
+  for (const [db, seen] of told.entries()) {
+    await eventually(() => seen.includes(`control ${db}`));
+    assert.deepEqual(seen, [`log ${db}`, `plain ${db}`, `control ${db}`]);
   }
 });

@@ -9,6 +9,8 @@ export type MovesOptions = {
   readonly places: Places;
   readonly shards: ReadonlyMap<string, Shard>;
   readonly names: Names;
+  /** What a room is called in a shard's pub/sub. */
+  readonly nameOn: (shard: Shard, room: string) => string;
   /** An epoch that nobody has used. */
   readonly newEpoch: () => string;
   readonly log: Log;
@@ -77,11 +79,11 @@ export class Moves {
 
   /** `move`: the most moves of the room that are known of. */
   async #move(room: string, from: Shard, to: Shard, move: number, kept: Kept): Promise<At> {
-    const { names, newEpoch } = this.#options;
+    const { names, nameOn, newEpoch } = this.#options;
     const keys = [names.end(room), names.log(room)];
     const notice = Buffer.from([KIND.moved]);
     const reply = (await from.run(room, scripts.leave, keys, [
-      ...[to.name, move, kept.endMs, notice, names.room(room), from.publishes, MOST_BYTES],
+      ...[to.name, move, kept.endMs, notice, nameOn(from, room), from.publishes, MOST_BYTES],
     ])) as Reply[];
     const [left, by, epoch, offset, gaps, floor, ...events] = reply.map((one) => one as Buffer);
     if (left !== undefined && left.length > 0) {

@@ -19,10 +19,11 @@ import { encodeRecord } from "../record.js";
 import { parseRedisShard, type RedisShard } from "./address.js";
 import { openShard } from "./open-shard.js";
 import { Places } from "./places.js";
+import { PlainRooms } from "./plain-rooms.js";
 import { endMs, Routes } from "./routes.js";
 import { scripts } from "./scripts.js";
 import type { Shard } from "./shard.js";
-import { deliverPublished, KIND, Names, plain, readEnd, readHistory, readPosition } from "./wire.js";
+import { deliverPublished, KIND, Names, readEnd, readHistory, readPosition } from "./wire.js";
 
 export type RedisOptions = {
   /** The addresses of the shards: see `parseRedisShard`. */
@@ -64,11 +65,12 @@ class RedisBroker implements Broker {
   readonly #deliver: Deliver;
   readonly #suspect: Suspect;
   readonly #shards = new Map<string, Shard>();
+  /** The number of each shard's database. */
+  readonly #databases = new Map<string, number>();
   readonly #routes: Routes;
   /** The rooms that are subscribed, each with the shards where it is. */
   readonly #wanted = new Map<string, readonly Shard[]>();
-  /** The last publish with a key, of rooms without history that are on two shards. */
-  readonly #keyed = new Map<string, Promise<unknown>>();
+  readonly #plain: PlainRooms;
   /** Epochs of this process begin with it; no two of them are the same. */
   readonly #epoch = randomBytes(6).toString("base64url");
   #epochs = 0;
@@ -83,8 +85,10 @@ class RedisBroker implements Broker {
     this.#deliver = deliver;
     this.#suspect = suspect;
     const { timeoutMs, probeMs, log } = options;
-    const shardOptions = { timeoutMs, probeMs, log, nameOf: (room: string) => this.#names.room(room) };
     for (const shard of shards) {
+      this.#databases.set(shard.name, shard.db);
+      const nameOf = (room: string) => this.#names.room(room, shard.db);
+      const shardOptions = { timeoutMs, probeMs, log, nameOf };
       const opened = openShard(shard, shardOptions, {
         published: (name, bytes) => this.#published(opened, name, bytes),
         suspect: (room) => this.#suspected(room),
@@ -93,7 +97,9 @@ class RedisBroker implements Broker {
     }
     const [places, names] = [this.#places, this.#names];
     const newEpoch = () => this.#newEpoch();
-    this.#routes = new Routes({ places, shards: this.#shards, names, newEpoch, log }, (room, shard) =>
+    const nameOn = (shard: Shard, room: string) => this.#nameOn(shard, room);
+    this.#plain = new PlainRooms({ places, shards: this.#shards, names, nameOn });
+    this.#routes = new Routes({ places, shards: this.#shards, names, nameOn, newEpoch, log }, (room, shard) =>
       this.#arrived(room, shard),
     );
   }
@@ -101,12 +107,12 @@ class RedisBroker implements Broker {
   publish(room: string, event: NewEvent, rules: LogRules): Promise<Position | undefined> {
     if (this.#isClosed) return Promise.reject(closed());
     const record = encodeRecord(event);
-    if (rules.history.size === 0 || room.startsWith(RESERVED)) return this.#publishPlain(room, event, record, rules);
+    if (rules.history.size === 0 || room.startsWith(RESERVED)) return this.#plain.publish(room, event, record, rules);
     const names = this.#names;
     const key = event.key === undefined ? undefined : names.key(room, event.from, event.key);
     const keys = [names.end(room), names.log(room), ...(key === undefined ? [] : [key])];
     const { size, ageMs } = rules.history;
-    const words = [record, this.#newEpoch(), size, ageMs, endMs(ageMs), names.room(room)];
+    const words = [record, this.#newEpoch(), size, ageMs, endMs(ageMs)];
     return this.#routes
       .ask({
         room,
@@ -114,66 +120,10 @@ class RedisBroker implements Broker {
         key,
         send: (shard, { mustExist, lookedOn }) =>
           shard.run(room, scripts.publish, keys, [
-            ...[...words, shard.publishes, rules.keyWindowMs, mustExist ? 1 : 0, lookedOn],
+            ...[...words, this.#nameOn(shard, room), shard.publishes, rules.keyWindowMs, mustExist ? 1 : 0, lookedOn],
           ]),
       })
       .then(readPosition);
-  }
-
-  async #publishPlain(room: string, event: NewEvent, record: Buffer, rules: LogRules): Promise<undefined> {
-    const key = event.key === undefined ? undefined : this.#names.key(room, event.from, event.key);
-    const publish = async (shard: Shard, bytes: Buffer): Promise<boolean> => {
-      const name = this.#names.room(room);
-      if (key === undefined) await shard.send(room, shard.publishes.toLowerCase(), [name, bytes]);
-      else return (await shard.run(room, scripts.once, [key], [bytes, name, shard.publishes, rules.keyWindowMs])) === 1;
-      return true;
-    };
-    if (room.startsWith(RESERVED)) {
-      await firstOf([...this.#shards.values()].map((shard) => publish(shard, plain(record))));
-      return undefined;
-    }
-    const [home, before] = this.#plainShards(room);
-    if (before === undefined) await publish(home, plain(record));
-    else
-      await this.#publishTwice(
-        room,
-        key,
-        () => publish(before, plain(record, KIND.copy)),
-        () => publish(home, plain(record)),
-      );
-    return undefined;
-  }
-
-  /** A room without history while shards change: nodes that have the configuration before get a copy where they listen. */
-  async #publishTwice(
-    room: string,
-    key: string | undefined,
-    copy: () => Promise<boolean>,
-    publish: () => Promise<boolean>,
-  ): Promise<void> {
-    const last = this.#keyed.get(room);
-    if (key === undefined && last === undefined) {
-      copy().catch(() => undefined);
-      await publish();
-      return;
-    }
-    // Nodes that have the configuration before look for keys there, so that is asked first; and in order.
-    const sent = (last ?? Promise.resolve()).then(async () => {
-      const isFirst = await copy().catch(() => true);
-      if (isFirst) await publish();
-    });
-    const settled = sent.catch(() => undefined);
-    this.#keyed.set(room, settled);
-    await sent.finally(() => {
-      if (this.#keyed.get(room) === settled) this.#keyed.delete(room);
-    });
-  }
-
-  /** Where a room without history is: its home, and while shards change the shard that it was on. */
-  #plainShards(room: string): readonly [Shard, Shard | undefined] {
-    const before = this.#places.before(room);
-    const home = this.#shards.get(this.#places.home(room)) as Shard;
-    return [home, before === undefined ? undefined : this.#shards.get(before)];
   }
 
   async subscribe(room: string, rules: LogRules): Promise<void> {
@@ -197,7 +147,7 @@ class RedisBroker implements Broker {
   }
 
   async #subscribePlain(room: string): Promise<void> {
-    const [home, before] = this.#plainShards(room);
+    const [home, before] = this.#plain.shardsOf(room);
     this.#wanted.set(room, before === undefined ? [home] : [home, before]);
     const [subscribed] = await Promise.allSettled([home.subscribe(room, false), before?.subscribe(room, true)]);
     if (subscribed?.status === "rejected") throw subscribed.reason;
@@ -268,6 +218,10 @@ class RedisBroker implements Broker {
   /** A node's own, which nobody has used: a room takes it that has no epoch yet. */
   #newEpoch(): string {
     return this.#epoch + (this.#epochs++).toString(36);
+  }
+
+  #nameOn(shard: Shard, room: string): string {
+    return this.#names.room(room, this.#databases.get(shard.name));
   }
 
   /** Takes what a shard has published. */

@@ -20,6 +20,7 @@ export const KIND = {
 } as const;
 
 const LINE_FEED = 0x0a;
+const OPENING_BRACE = 0x7b;
 
 /** The names that Redis knows a room by. All of them have the room as hash tag: a Cluster keeps them in one slot. */
 export class Names {
@@ -29,14 +30,14 @@ export class Names {
     this.#prefix = `${namespace}:{`;
   }
 
-  /** What is subscribed and published. */
-  room(room: string): string {
-    return `${this.#prefix + room}}`;
+  /** What is subscribed and published. Redis has one pub/sub for all of its databases: hence the database's number. */
+  room(room: string, db = 0): string {
+    return db === 0 ? `${this.#prefix + room}}` : `${db}/${this.#prefix + room}}`;
   }
 
   /** The room of a name that `room` has given. */
   roomOf(name: Buffer): string {
-    return name.toString("latin1", this.#prefix.length, name.length - 1);
+    return name.toString("latin1", name.indexOf(OPENING_BRACE) + 1, name.length - 1);
   }
 
   end(room: string): string {
