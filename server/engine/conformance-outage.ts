@@ -104,6 +104,7 @@ export const outageCases: Cases = {
     await other.until(room, 3);
     await ground.outage(() => noticed(node));
     await published;
+    await ground.whole(other);
     assert.deepEqual((await other.read(room)).values, ["before", ...list]);
   },
 };
