@@ -163,9 +163,11 @@ test("a position of the old log is read on to its end, and then from the start o
   const old = await openNode(options(1));
   const before = await epochs(old);
   const positions = new Map<string, Position>();
+  // More than are read one by one: no consumer can be made for what a stream does not capture any more.
+  const missed = Array.from({ length: 8 }, (_, n) => `missed ${n}`);
   for (const room of rooms) {
     positions.set(room, placed(await old.publish(room, event("first"), kept)));
-    await old.publish(room, event("second"), kept);
+    for (const value of missed) await old.publish(room, event(value), kept);
   }
   const node = await openNode(options(2));
   t.after(() => node.close());
@@ -175,7 +177,7 @@ test("a position of the old log is read on to its end, and then from the start o
   await node.publish(room, event("new"), kept);
   const since = positions.get(room);
   const rest = await node.history(room, { since }, 10, kept);
-  assert.deepEqual({ values: values(rest.events), more: rest.more }, { values: ["second"], more: true });
+  assert.deepEqual({ values: values(rest.events), more: rest.more }, { values: missed, more: true });
   const last = rest.events?.at(-1);
   const end = await node.history(room, { since: { epoch: since?.epoch ?? "", offset: last?.offset ?? 0 } }, 10, kept);
   assert.deepEqual({ events: end.events, more: end.more }, { events: undefined, more: true });

@@ -16,7 +16,7 @@ import {
 } from "../engine.js";
 import { type NatsServer, type NatsStream, parseNatsServer, parseNatsStream } from "./address.js";
 import { Connection } from "./connection.js";
-import { JetStream } from "./jetstream.js";
+import { JetStream, JetStreamError } from "./jetstream.js";
 import { LogReader } from "./log-reader.js";
 import { Publisher } from "./publisher.js";
 import { RingWatch } from "./ring-watch.js";
@@ -148,7 +148,14 @@ class NatsBroker implements Broker {
     const refusal = this.#refusal(logged);
     if (refusal !== undefined) throw refusal;
     if (!logged) return noHistory(range);
-    return this.#reader.history(room, this.#ring.placement, range, limit, rules);
+    try {
+      return await this.#reader.history(room, this.#ring.placement, range, limit, rules);
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      // The room may have moved a moment ago, before this node has heard of it.
+      await this.#ring.keeper.refresh().catch(() => undefined);
+      throw new EngineError("unavailable", `NATS: ${error.message}`, LOST_RETRY_MS);
+    }
   }
 
   problems(): readonly string[] {

@@ -4,7 +4,7 @@ import { EngineError } from "../engine.js";
 import { decodeRecord } from "../record.js";
 import type { Connection } from "./connection.js";
 import type { Incoming } from "./incoming.js";
-import type { JetStream } from "./jetstream.js";
+import { type JetStream, JetStreamError } from "./jetstream.js";
 import { Turns } from "./turns.js";
 
 type Place = { readonly seq: number /** Unix milliseconds. */; readonly time: number };
@@ -33,6 +33,8 @@ const AT_ONCE = 8;
 const FIRST_BATCH = 64;
 /** A consumer that nobody asks is removed by the server after this time, in nanoseconds. */
 const INACTIVE_NS = 5_000_000_000;
+/** No consumer can be made for a subject that the stream does not capture. */
+const NOT_CAPTURED = 10093;
 /** How often it is looked for a better place to begin. */
 const MAX_GUESSES = 12;
 
@@ -73,24 +75,36 @@ export class Runs {
       if (read !== undefined) events.push(read);
       return reached < last && events.length < limit && bytes < maxBytes;
     };
-    for (let more = true; more && count < ONE_BY_ONE; count++) {
+    /** Reads the next one. Whether more is wanted. */
+    const step = async (): Promise<boolean> => {
       const stored = await this.#jetstream.message(stream, subject, this.#direct, reached + 1);
-      // Only where everything was removed in this moment.
-      if (stored === undefined) return { events, count, reached: last, cut: false };
-      more = take(stored, stored.data);
-      if (reached === last || stored.seq > last) return { events, count: count + 1, reached: last, cut: false };
-    }
-    return this.#turns.run(async () => {
-      const consumer = await this.#consumer(stream, subject, reached + 1);
-      try {
-        if (events.length < limit && bytes < maxBytes) {
-          await this.#read(stream, consumer, Math.min(limit - events.length, consumer.pending), last, take);
+      const more = stored !== undefined && take(stored, stored.data);
+      if (stored !== undefined) count++;
+      // There is none only where everything was removed in this moment.
+      if (stored === undefined || stored.seq > last) reached = last;
+      return more;
+    };
+    let more = true;
+    while (more && count < ONE_BY_ONE) more = await step();
+    if (reached === last) return { events, count, reached, cut: false };
+    try {
+      return await this.#turns.run(async () => {
+        const consumer = await this.#consumer(stream, subject, reached + 1);
+        try {
+          if (events.length < limit && bytes < maxBytes) {
+            await this.#read(stream, consumer, Math.min(limit - events.length, consumer.pending), last, take);
+          }
+          return { events, count: count + consumer.pending, reached, cut: bytes >= maxBytes };
+        } finally {
+          this.#remove(stream, consumer);
         }
-        return { events, count: count + consumer.pending, reached, cut: bytes >= maxBytes };
-      } finally {
-        this.#remove(stream, consumer);
-      }
-    });
+      });
+    } catch (error) {
+      if (!(error instanceof JetStreamError) || error.code !== NOT_CAPTURED) throw error;
+      // The room has moved away from this stream, which lets no consumer be made for its events any more.
+      while (more) more = await step();
+      return { events, count, reached, cut: bytes >= maxBytes };
+    }
   }
 
   /**
