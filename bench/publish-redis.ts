@@ -6,6 +6,7 @@
  * that the node sent, as MONITOR told: the same script, the same arguments; in rooms without history a plain PUBLISH. One
  * of them sends each command by itself, the other in pipelines. All take turns; what counts is the faster of the two.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { BareProcess } from "./support/bare-process.js";
 import { type Command, Monitor } from "./support/monitor.js";
 import { kinds, NodeProcess } from "./support/node-process.js";
@@ -21,7 +22,13 @@ async function commandsOf(node: NodeProcess, monitor: Monitor, kind: string): Pr
   const seen = monitor.commands.length;
   // One after the other, so that the commands come in the order of the rooms.
   for (const room of rooms) await node.publish([room]);
-  const commands = monitor.commands.slice(seen).filter((words) => words.some((word) => word.includes(`{${kind}:`)));
+  const those = (): Command[] =>
+    monitor.commands.slice(seen).filter((words) => words.some((word) => word.includes(`{${kind}:`)));
+  // What the monitor tells may come behind the answer to the node.
+  for (const until = performance.now() + 2000; those().length < rooms.length && performance.now() < until; ) {
+    await delay(5);
+  }
+  const commands = those();
   if (commands.length !== rooms.length) {
     throw new Error(`${rooms.length} commands expected for as many publishes, got ${commands.length}`);
   }
