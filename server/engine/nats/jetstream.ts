@@ -87,15 +87,28 @@ export function headerBytes(headers: { readonly [name: string]: string }): Buffe
 
 export class JetStream {
   readonly #connection: Connection;
+  /** Called after every request: with what was wrong where no answer came in time, with `undefined` where one came. */
+  watched: (problem: string | undefined) => void = () => undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
+  async #request(subject: string, data: Uint8Array, headers?: Uint8Array): Promise<Incoming> {
+    try {
+      const reply = await this.#connection.request(subject, data, headers);
+      this.watched(undefined);
+      return reply;
+    } catch (error) {
+      if (error instanceof EngineError && error.code === "timeout") this.watched(error.message);
+      throw error;
+    }
+  }
+
   /** Rejects with a `JetStreamError` where the answer is no, with an `EngineError` where there is none. */
   async call<T>(what: string, body?: object): Promise<T> {
     const data = body === undefined ? NOTHING : Buffer.from(JSON.stringify(body));
-    const reply = await this.#connection.request(`$JS.API.${what}`, data);
+    const reply = await this.#request(`$JS.API.${what}`, data);
     if (reply.status === NO_RESPONDERS) {
       throw new EngineError("unavailable", "NATS: JetStream does not answer: it is not enabled, or without a leader");
     }
@@ -132,7 +145,7 @@ export class JetStream {
    * where the headers expect one.
    */
   async publish(subject: string, data: Uint8Array, headers?: Uint8Array): Promise<Ack> {
-    const reply = await this.#connection.request(subject, data, headers);
+    const reply = await this.#request(subject, data, headers);
     if (reply.status === NO_RESPONDERS) throw new NobodyTookIt("NATS: no stream takes it now");
     const answer = reply.json() as (Answer & Ack) | undefined;
     if (answer === undefined) throw new EngineError("timeout", "NATS: JetStream answered something else than JSON");
@@ -184,7 +197,7 @@ export class JetStream {
   }
 
   async #direct(stream: string, which: object): Promise<Stored | undefined> {
-    const reply = await this.#connection.request(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(which)));
+    const reply = await this.#request(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(which)));
     if (reply.status === NOT_FOUND) return undefined;
     if (reply.status !== 0) throw new EngineError("unavailable", `NATS: stream ${stream} does not answer`);
     return storedOf(reply);

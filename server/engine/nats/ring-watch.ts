@@ -71,6 +71,7 @@ export class RingWatch {
     this.#markMs = Math.min(MARK_MS[1], Math.max(MARK_MS[0], options.retentionMs / 1000));
     this.#markTimer = setInterval(() => void this.#mark(), this.#markMs);
     this.#markTimer.unref();
+    jetstream.watched = (problem) => this.#watched(problem);
     this.#warnOfSoftAcknowledgements();
   }
 
@@ -97,6 +98,17 @@ export class RingWatch {
     this.#isUp = false;
     this.#connection++;
     this.circuit.trip("not connected");
+  }
+
+  /** Several calls in a row without an answer: the streams are looked at again before anything else is sent to them. */
+  #watched(problem: string | undefined): void {
+    if (!this.#isUp || this.circuit.isOpen) return;
+    if (problem === undefined) {
+      this.circuit.answered();
+      return;
+    }
+    this.circuit.failed(problem);
+    if (this.circuit.isOpen) void this.#setUp(this.#connection);
   }
 
   async close(): Promise<void> {
