@@ -78,7 +78,7 @@ class Node {
     this.broker = undefined;
     this.plain = [];
     const broker: Broker = await openNode(
-      redisOptions(shards, { namespace: this.#namespace }),
+      redisOptions(shards, { namespace: this.#namespace, timeoutMs: 5000, probeMs: 3000 }),
       (room, epoch, events, previous) => {
         if (epoch === "") this.plain.push(...events.map(({ data }) => ({ room, value: data.value })));
         else this.readers.get(room)?.deliver(broker, room, epoch, events, previous);
