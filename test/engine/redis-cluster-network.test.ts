@@ -10,6 +10,8 @@ import { ending, Follower, ownerOf, publishAtLast, urlOf } from "./redis-cluster
 import { openNode, redisOptions, untilWell } from "./redis-ground.js";
 
 const FAST = { timeoutMs: 500, probeMs: 200 };
+/** How many rooms a node has in the test of very many. */
+const MANY = Number(process.env["ROOMCAST_TEST_MANY_ROOMS"] ?? 5000);
 const ROOMS = Array.from({ length: 9 }, (_, index) => `room:${index}`);
 
 /** A Cluster whose servers have a proxy each in front of them, and say so: all nodes go through them. */
@@ -78,6 +80,28 @@ test("connections that are cut are made again, and every room with them", async 
     await eventually(() => follower.seen.get(room)?.length === 30, `${room} never came in whole`);
     assert.deepEqual(follower.seen.get(room), expected);
   }
+});
+
+test("very many rooms are subscribed again, each at its server, and all of them are doubted", async (t) => {
+  const { nodes } = await startRedisCluster(t);
+  const suspected = new Set<string>();
+  const told = new Set<string>();
+  const node = await openNode(
+    redisOptions([urlOf(nodes)], FAST),
+    (room) => void told.add(room),
+    (room) => void suspected.add(room),
+  );
+  t.after(() => node.close());
+  const rooms = Array.from({ length: MANY }, (_, index) => `room:${index}`);
+  for (let from = 0; from < rooms.length; from += 500) {
+    await Promise.all(rooms.slice(from, from + 500).map((room) => node.subscribe(room, rules(0))));
+  }
+  for (const server of nodes) await server.command("CLIENT", "KILL", "TYPE", "pubsub");
+  await eventually(() => suspected.size === rooms.length, "not all rooms were doubted");
+  for (let from = 0; from < rooms.length; from += 500) {
+    await Promise.all(rooms.slice(from, from + 500).map((room) => node.publish(room, event(1), rules(0))));
+  }
+  await eventually(() => told.size === rooms.length, "not all rooms are subscribed");
 });
 
 test("of events in rooms that a node has not joined nothing comes over its connections", async (t) => {

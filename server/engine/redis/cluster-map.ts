@@ -59,6 +59,8 @@ export class ClusterMap {
   #uncovered = SLOTS;
   /** Open while something is wrong with all of it. */
   readonly #circuit: Circuit;
+  /** Whether there has been a time without problems. */
+  #wasWhole = false;
   #isLooking = false;
   #isAsked = true;
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -81,7 +83,9 @@ export class ClusterMap {
     if (this.#circuit.problem !== undefined) lines.push(this.#circuit.problem);
     else if (this.#uncovered > 0) lines.push(`${name}: ${this.#uncovered} slots have no server`);
     for (const { slots, primary } of members.all) {
-      if (slots > 0 && primary.problem !== undefined) lines.push(primary.problem);
+      // One that a slot has gone to just now is being opened: calls wait for it.
+      if (slots === 0 || (this.#wasWhole && primary.isOpening)) continue;
+      if (primary.problem !== undefined) lines.push(primary.problem);
     }
     return lines;
   }
@@ -118,10 +122,10 @@ export class ClusterMap {
     if (this.#isClosed) return;
     const { probeMs, members } = this.#options;
     const sinceMs = performance.now() - this.#lookedAt;
+    const isWrong = this.problems().length > 0;
+    if (!isWrong) this.#wasWhole = true;
     const isDue =
-      (this.#isAsked && sinceMs >= AGAIN_MS) ||
-      (sinceMs >= WRONG_MS && this.problems().length > 0) ||
-      sinceMs >= probeMs * CALM_PROBES;
+      (this.#isAsked && sinceMs >= AGAIN_MS) || (sinceMs >= WRONG_MS && isWrong) || sinceMs >= probeMs * CALM_PROBES;
     if (isDue && !this.#isLooking) void this.#look();
     members.sweep();
     this.#timer = setTimeout(() => this.#tick(), 50 * (0.5 + Math.random()));
