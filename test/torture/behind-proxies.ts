@@ -48,6 +48,11 @@ async function subscribersOf(redis: Redis): Promise<number[]> {
 
 /** What a node says of itself to a load balancer. */
 export async function isReady(node: NodeProcess): Promise<boolean> {
-  const { status } = await fetch(`${node.url}/ready`);
-  return status === 200;
+  const answer = await fetch(`${node.url}/ready`, {
+    headers: { connection: "close" },
+    signal: AbortSignal.timeout(5000),
+  });
+  // Read to its end: an answer that is left half read keeps its connection, and that the process.
+  await answer.text();
+  return answer.status === 200;
 }
