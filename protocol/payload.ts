@@ -16,7 +16,10 @@ function utf8Length(text: string): number {
 
 function holdsBinary(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  return value instanceof Uint8Array || Object.values(value).some(holdsBinary);
+  if (value instanceof Uint8Array) return true;
+  // Of a copy of plain values: there is nothing but its own.
+  for (const name in value) if (holdsBinary((value as { [name: string]: unknown })[name])) return true;
+  return false;
 }
 
 /**
@@ -90,6 +93,13 @@ export class Payload {
       this.#value = undefined;
     }
     return this.#msgpack;
+  }
+
+  /** Whether it is at most so many bytes long: mostly a cheaper question than the length itself. */
+  isWithin(bytes: number): boolean {
+    // In UTF-8 a code unit takes three bytes at the most.
+    if (this.#size === 0 && this.form === "json" && this.json.length * 3 <= bytes) return true;
+    return this.size <= bytes;
   }
 
   /** Its length in bytes, in the codec it came in. It stays what it was at the first call, so that sums stay right. */

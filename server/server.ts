@@ -301,7 +301,7 @@ class Node implements Server {
     const payload = Payload.ofValue(data);
     const { maxFrameBytes } = this.settings;
     // A larger one would be more than a slow reader may have waiting: it would be cut off at it, over and over.
-    if (payload.size > maxFrameBytes) {
+    if (!payload.isWithin(maxFrameBytes)) {
       throw new ProtocolError("data", `at most ${maxFrameBytes} bytes (maxFrameBytes)`, `${payload.size}`);
     }
     const published = { event, data: payload, from, at: Date.now(), key };

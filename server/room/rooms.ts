@@ -43,6 +43,8 @@ export class Rooms {
   readonly #timers: NodeJS.Timeout[] = [];
   /** Rooms to be compared with their logs. */
   readonly #doubtful = new Set<Room>();
+  /** Where among them the looking is. */
+  #doubts: IterableIterator<Room> | undefined;
   #looking = 0;
   /** How many deliveries came for rooms that are not open here: a few for rooms just left, or the engine is at fault. */
   strays = 0;
@@ -152,8 +154,14 @@ export class Rooms {
 
   /** Looks at doubtful rooms, a few at a time: after an outage all rooms are in doubt at once. */
   #lookAtDoubtful(): void {
-    for (const room of this.#doubtful) {
-      if (this.#looking >= LOOKS_AT_ONCE) return;
+    while (this.#looking < LOOKS_AT_ONCE) {
+      // Going on where it was: from the start, a set would be walked over all that has been deleted there.
+      this.#doubts ??= this.#doubtful.values();
+      const { value: room, done } = this.#doubts.next();
+      if (done) {
+        this.#doubts = undefined;
+        return;
+      }
       this.#doubtful.delete(room);
       if (this.#rooms.get(room.name) !== room) continue;
       this.#looking++;

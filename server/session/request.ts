@@ -45,6 +45,6 @@ export function given(name: string, value: unknown, maxBytes: number): Payload {
     // The client has asked nothing wrong.
     throw new TypeError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (payload.size <= maxBytes) return payload;
+  if (payload.isWithin(maxBytes)) return payload;
   throw new Refusal("too_large", `the application's answer: expected at most ${maxBytes} bytes, got ${payload.size}`);
 }

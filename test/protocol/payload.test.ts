@@ -187,3 +187,15 @@ test("a MessagePack client sends what a JSON client would", () => {
     field: "data.a",
   });
 });
+
+test("whether a payload is within a number of bytes goes by its bytes, not by its characters", () => {
+  for (const text of ["", "a", "ü", "€", "😀", "a€😀".repeat(20)]) {
+    for (const payload of [Payload.ofJson(JSON.stringify(text)), Payload.ofValue(text), Payload.ofValue([text])]) {
+      const { size } = Payload.ofJson(payload.json);
+      for (const bytes of [size, size + 1, size * 3]) assert.ok(payload.isWithin(bytes), `${text} in ${bytes}`);
+      assert.ok(!payload.isWithin(size - 1), text);
+    }
+  }
+  assert.ok(!Payload.ofValue({ deep: [{ bytes: new Uint8Array(100) }] }).isWithin(100));
+  assert.ok(Payload.ofValue({ deep: [{ bytes: new Uint8Array(100) }] }).hasBinary);
+});
