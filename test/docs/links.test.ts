@@ -107,6 +107,9 @@ test("ARCHITECTURE.md draws the tree as it is", () => {
     "server/session",
     "server/room",
     "server/access",
+    "server/cluster",
+    "server/engine/redis",
+    "server/engine/nats",
   ]) {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       if (entry.isDirectory() && entry.name !== "hooks") drawn.push(`${folder}/${entry.name}/`);
