@@ -1,6 +1,5 @@
 import test from "node:test";
 import { startNats } from "../support/services/nats.js";
-import { startNatsCluster } from "../support/services/nats-cluster.js";
 import { cluster, conforms, forgetter, LARGE_PAYLOADS } from "./nats-support.js";
 
 for (const streams of [1, 3]) {
@@ -11,9 +10,3 @@ for (const streams of [1, 3]) {
     await conforms(t, engine, { open: async () => cluster({ servers: [server], forget, streams }) });
   });
 }
-
-test("NATS, three servers: the contract", async (t) => {
-  const { nodes: servers, urls } = await startNatsCluster(t, 3, { configLines: LARGE_PAYLOADS });
-  const forget = forgetter(t, urls);
-  await conforms(t, "NATS, three servers", { open: async () => cluster({ servers, forget, streams: 1, replicas: 3 }) });
-});
