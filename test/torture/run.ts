@@ -41,8 +41,8 @@ function git(...args: string[]): string {
 }
 
 function machineLine(): string {
-  const { cpu, cores, memoryGb, system, node } = describeMachine(new Date());
-  return `${cores} cores (${cpu}), ${memoryGb} GB, ${system}, Node ${node}`;
+  const { cpu, cores, memoryGb, system, node, load } = describeMachine(new Date());
+  return `${cores} cores (${cpu}), ${memoryGb} GB, ${system}, Node ${node}, load ${load.toFixed(1)} before`;
 }
 
 let current: Torture | undefined;
