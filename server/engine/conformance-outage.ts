@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { type Cases, event, type Ground, type GroundNode, placed, rules, values } from "./conformance-ground.js";
-import { EngineError } from "./engine.js";
+import { EngineError, RESERVED } from "./engine.js";
 
 /** How a call ended: with the value, or with the code of its `EngineError`. Anything else fails the case. */
 async function ending(call: Promise<unknown>): Promise<string> {
@@ -78,6 +78,14 @@ export const outageCases: Cases = {
     await publishAtLast(node, room, "after");
     await Promise.all([node.until(room, "after"), other.until(room, "after")]);
     assert.deepEqual((await other.read(room)).values, ["before", "after"]);
+  },
+
+  "after an outage the engine doubts the server's own rooms too": async (ground) => {
+    const { node } = await subscribed(ground);
+    const own = `${RESERVED}${ground.room()}`;
+    await node.broker.subscribe(own, rules(0));
+    await ground.outage(() => noticed(node));
+    await node.untilSuspected(own);
   },
 
   "a room that was left in an outage is not subscribed again": async (ground) => {

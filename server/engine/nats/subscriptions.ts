@@ -1,5 +1,5 @@
 import type { Log } from "../../log.js";
-import type { Deliver, Suspect } from "../engine.js";
+import { type Deliver, RESERVED, type Suspect } from "../engine.js";
 import { decodeRecord } from "../record.js";
 import type { Connection, Watch } from "./connection.js";
 import type { Incoming } from "./incoming.js";
@@ -67,9 +67,9 @@ export class Subscriptions {
     this.#connection.unwatch(known.watch);
   }
 
-  /** Calls every room with history suspect, a part of them in each turn. */
+  /** Calls every room with history suspect, and the server's own, a part of them in each turn. */
   suspectAll(): void {
-    this.#suspectEach(this.#rooms.entries(), (_, { logged }) => logged);
+    this.#suspectEach(this.#rooms.entries(), (room, { logged }) => logged || room.startsWith(RESERVED));
   }
 
   /** Calls those suspect whose log is another one now. */

@@ -242,7 +242,7 @@ class RedisBroker implements Broker {
   }
 
   #suspected(room: string): void {
-    if (!room.startsWith(RESERVED) && !this.#isClosed && this.#wanted.has(room)) this.#suspect(room);
+    if (!this.#isClosed && this.#wanted.has(room)) this.#suspect(room);
   }
 
   problems(): readonly string[] {
