@@ -43,7 +43,7 @@ export class Flow {
     // An error is told by `close`.
     from.on("error", () => undefined);
     from.on("close", (broken) => {
-      if (broken && fate.mode !== "swallow") to.resetAndDestroy();
+      if (broken && fate.mode !== "swallow") resetSocket(to);
     });
     to.on("drain", () => {
       this.#full = false;
@@ -62,8 +62,8 @@ export class Flow {
   }
 
   readonly #cut = () => {
-    this.#from.resetAndDestroy();
-    this.#to.resetAndDestroy();
+    resetSocket(this.#from);
+    resetSocket(this.#to);
   };
 
   /** What is held goes on its way as soon as the mode lets it. */
@@ -113,4 +113,13 @@ export class Flow {
     this.#held.length = 0;
     this.#heldBytes = 0;
   }
+}
+
+/**
+ * Ends a connection as a crash does. Where its end was sent already, or something waits to be sent, a plain end has to
+ * do: Node waits for the one, fails to reset after the other, and then never closes the socket.
+ */
+export function resetSocket(socket: Socket): void {
+  if (socket.connecting || socket.writableEnded || socket.writableLength > 0) socket.destroy();
+  else socket.resetAndDestroy();
 }

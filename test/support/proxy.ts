@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { type Direction, type Fate, type Filter, Flow } from "./proxy-flow.js";
+import { type Direction, type Fate, type Filter, Flow, resetSocket } from "./proxy-flow.js";
 import { onFreePort, PortTaken } from "./services/free-port.js";
 import type { Scope } from "./services/scope.js";
 
@@ -163,7 +163,7 @@ export class TcpProxy {
   #accept(client: Socket): void {
     if (this.#refusing) {
       client.on("error", () => undefined);
-      client.resetAndDestroy();
+      resetSocket(client);
       return;
     }
     this.#accepted += 1;
@@ -198,6 +198,6 @@ function fate(direction: Direction): Fate {
 }
 
 function reset({ client, server }: Connection): void {
-  client.resetAndDestroy();
-  server.resetAndDestroy();
+  resetSocket(client);
+  resetSocket(server);
 }
