@@ -59,13 +59,19 @@ export const readingCases: Cases = {
     }
   },
 
-  "limit 0: the end alone": async (ground) => {
+  "limit 0: the end alone, and whether there is anything after a position": async (ground) => {
     const room = ground.room();
     const node = await ground.node();
     const positions = await node.publishAll(room, [1, 2]);
-    for (const range of [{}, { since: positions[0] }, { before: positions[1] }]) {
+    for (const [range, more] of [
+      [{}, undefined] as const,
+      [{ since: positions[0] }, true] as const,
+      [{ since: positions[1] }, false] as const,
+      [{ before: positions[1] }, undefined] as const,
+    ]) {
       const read = await node.read(room, range, 0);
       assert.deepEqual({ values: read.values, position: read.position }, { values: [], position: positions[1] });
+      assert.equal(read.more, more ?? read.more);
     }
   },
 

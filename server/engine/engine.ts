@@ -75,7 +75,10 @@ export interface Broker {
   subscribe(room: string, rules: LogRules): Promise<void>;
   /** After it nothing more of the room need be delivered; something may still be. */
   unsubscribe(room: string): Promise<void>;
-  /** The log's end, and at most `limit` events of the range. `limit` 0 asks for the end alone. */
+  /**
+   * The log's end, and at most `limit` events of the range. `limit` 0 asks for the end alone, and with `since` by `more`
+   * whether there is anything after it: a question that rooms ask all the time, so it is to cost little.
+   */
   history(room: string, range: Range, limit: number, rules: LogRules): Promise<History>;
   /**
    * What of the engine cannot be reached now, a line each without any secret, beginning with the engine's name; empty

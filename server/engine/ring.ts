@@ -84,12 +84,22 @@ export class Ring {
     const hash = h32(key);
     let holder = "";
     let least = Number.POSITIVE_INFINITY;
-    for (const { name, weight, first, second } of this.#bidders) {
-      const bid = negativeLog(mixed(mixed(hash ^ first) ^ second)) / weight;
+    for (const bidder of this.#bidders) {
+      const bid = bidOf(bidder, hash);
       if (bid >= least) continue;
       least = bid;
-      holder = name;
+      holder = bidder.name;
     }
     return holder;
   }
+
+  /** The names of all members that may hold `key`: first the one that does, then the ones that would without those before. */
+  ranked(key: string): readonly string[] {
+    const hash = h32(key);
+    const bids = this.#bidders.map((bidder) => ({ name: bidder.name, bid: bidOf(bidder, hash) }));
+    return bids.sort((a, b) => a.bid - b.bid).map(({ name }) => name);
+  }
 }
+
+const bidOf = ({ weight, first, second }: Bidder, hash: number): number =>
+  negativeLog(mixed(mixed(hash ^ first) ^ second)) / weight;

@@ -167,16 +167,16 @@ export class Room {
   async check(): Promise<void> {
     const tail = this.#tail;
     if (tail === undefined || this.#closed || this.#repairing !== undefined) return;
-    const { end } = tail;
-    let position: Position;
+    const since = { epoch: tail.epoch, offset: tail.end };
+    let read: History;
     try {
-      ({ position } = await this.#broker.history(this.name, {}, 0, this.rules));
+      read = await this.#broker.history(this.name, { since }, 0, this.rules);
     } catch {
       return;
     }
-    // What has come while the log was asked is beyond what it said.
-    const same = position.epoch === tail.epoch && position.offset >= end && position.offset <= tail.end;
-    if (!same && this.#tail === tail) await this.refresh();
+    // What there is more of may have come meanwhile.
+    const isWhole = read.events !== undefined && (!read.more || read.position.offset <= tail.end);
+    if (!isWhole && this.#tail === tail) await this.refresh();
   }
 
   /** Never rejects: a read that fails is tried again until the room is closed. */

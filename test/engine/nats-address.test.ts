@@ -89,17 +89,49 @@ const shard = (name: string, start: number, more: Partial<Shard> = {}): Shard =>
   ...more,
 });
 
-test("buckets move to a stream that is added and from one that is removed, and between the others none does", () => {
-  const three = dealt(["a", "b", "c"].map((name) => ({ name, weight: 1 })));
-  const four = dealt(["a", "b", "c", "d"].map((name) => ({ name, weight: 1 })));
-  for (const [name, buckets] of three) {
-    for (const bucket of buckets) assert.ok(four.get(name)?.has(bucket) || four.get("d")?.has(bucket));
+const streams = (count: number, prefix: string, weight = (_: number) => 1) =>
+  Array.from({ length: count }, (_, index) => ({ name: `${prefix}${index}`, weight: weight(index) }));
+
+test("of 100,000 rooms no stream holds more than a tenth above its share", () => {
+  const rooms = Array.from({ length: 100_000 }, (_, index) => bucketOf(`room:${index}`));
+  for (const prefix of ["s", "roomcast-", "events_"]) {
+    for (const count of [3, 4, 8, 16]) {
+      const list = streams(count, prefix, (index) => 1 + (index % 2));
+      const total = list.reduce((sum, { weight }) => sum + weight, 0);
+      const buckets = dealt(list);
+      for (const { name, weight } of list) {
+        const held = rooms.filter((bucket) => buckets.get(name)?.has(bucket)).length;
+        assert.ok(held <= (rooms.length * weight * 1.1) / total, `${name} of ${count}: ${held}`);
+      }
+    }
   }
-  assert.equal(
-    [...four.values()].reduce((sum, { size }) => sum + size, 0),
-    BUCKETS,
+});
+
+test("a stream that is added or removed moves about its share of the buckets, and few others", () => {
+  for (const prefix of ["s", "roomcast-", "events_"]) {
+    for (const count of [3, 4, 7]) {
+      const [few, more] = [dealt(streams(count, prefix)), dealt(streams(count + 1, prefix))];
+      const size = [...more.values()].reduce((sum, buckets) => sum + buckets.size, 0);
+      assert.equal(size, BUCKETS);
+      const moved = [...few].flatMap(([name, buckets]) =>
+        [...buckets].filter((bucket) => !more.get(name)?.has(bucket)),
+      );
+      assert.ok(moved.length <= BUCKETS * (1 / (count + 1) + 0.05), `${prefix}${count}: ${moved.length}`);
+    }
+  }
+});
+
+test("which stream has a bucket is written down: nodes of every version have to find the same", () => {
+  const buckets = dealt(streams(4, "s", (index) => index + 1));
+  assert.deepEqual(
+    [...buckets].map(([name, held]) => [name, held.size, [...held].slice(0, 4)]),
+    [
+      ["s0", 101, [4, 5, 12, 20]],
+      ["s1", 192, [2, 8, 16, 28]],
+      ["s2", 320, [3, 9, 10, 17]],
+      ["s3", 411, [0, 1, 6, 7]],
+    ],
   );
-  assert.ok((four.get("d")?.size ?? 0) < BUCKETS * 0.3);
 });
 
 test("a bucket that comes back to its first stream begins a new log there, and the old one ends at the mark", () => {

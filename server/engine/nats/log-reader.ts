@@ -65,6 +65,10 @@ export class LogReader {
     const { seq: last, position } = await this.#last(asked);
     const unreadable = { position, events: undefined, more: false };
     if (since < tenure.start) return unreadable;
+    // Whatever was there and is gone, there is nothing to read now.
+    if (last === undefined && limit === 0) {
+      return { position: { ...position, offset: Math.max(position.offset, since) }, events: [], more: false };
+    }
     if (last === undefined) {
       // Empty, or all gone. A position from a node that knew of more is as good as this node's.
       if (!(await this.#nothingGone(subject, tenure, since))) return unreadable;

@@ -30,6 +30,9 @@ export type RingState = {
   readonly pending?: { readonly generation: number; readonly shards: readonly Omit<Shard, "start">[] };
 };
 
+/** How much more than its share of the buckets a stream may get. For ever, as the number of buckets. */
+const MOST_OVER = 1.05;
+
 /** A time in which one stream held a bucket: one log, with one epoch. */
 export type Tenure = {
   readonly stream: string;
@@ -49,11 +52,26 @@ export function listLine(streams: readonly NatsStream[]): string {
   return holding.sort().join(",");
 }
 
+/**
+ * The stream of each bucket. Buckets are few, so that what chance gives is uneven: each goes to the stream that the ring
+ * ranks highest among those that do not have `MOST_OVER` of their share yet (consistent hashing with bounded loads:
+ * Mirrokni, Thorup and Zadimoghaddam, 2018).
+ */
+function holders(shards: readonly NatsStream[]): readonly string[] {
+  const ring = new Ring(shards.map(({ name, weight }) => ({ name, weight })));
+  const total = shards.reduce((sum, { weight }) => sum + weight, 0);
+  const left = new Map(shards.map(({ name, weight }) => [name, Math.ceil((BUCKETS * MOST_OVER * weight) / total)]));
+  return Array.from({ length: BUCKETS }, (_, bucket) => {
+    const name = ring.ranked(String(bucket)).find((each) => (left.get(each) ?? 0) > 0) as string;
+    left.set(name, (left.get(name) ?? 0) - 1);
+    return name;
+  });
+}
+
 /** The buckets of each stream. */
 export function dealt(shards: readonly NatsStream[]): Map<string, Set<number>> {
-  const ring = new Ring(shards.map(({ name, weight }) => ({ name, weight })));
   const buckets = new Map(shards.map(({ name }) => [name, new Set<number>()]));
-  for (let bucket = 0; bucket < BUCKETS; bucket++) buckets.get(ring.of(String(bucket)))?.add(bucket);
+  for (const [bucket, name] of holders(shards).entries()) buckets.get(name)?.add(bucket);
   return buckets;
 }
 
@@ -61,14 +79,14 @@ type Held = { readonly shard: Shard; readonly generation: number; readonly at: n
 
 export class Placement {
   readonly generations: readonly Generation[];
-  readonly #rings: readonly Ring[];
+  /** By generation, made when first wanted. */
+  readonly #holders: (readonly string[] | undefined)[] = [];
   /** By bucket, made when first wanted. */
   readonly #tenures: (readonly Tenure[] | undefined)[] = [];
 
   /** `generations` has at least one. */
   constructor(generations: readonly Generation[]) {
     this.generations = generations;
-    this.#rings = generations.map(({ shards }) => new Ring(shards.map(({ name, weight }) => ({ name, weight }))));
   }
 
   get current(): Generation {
@@ -111,7 +129,8 @@ export class Placement {
   #find(bucket: number): readonly Tenure[] {
     const held: Held[] = [];
     this.generations.forEach(({ generation, at, shards }, index) => {
-      const name = this.#rings[index]?.of(String(bucket));
+      this.#holders[index] ??= holders(shards);
+      const name = this.#holders[index][bucket];
       const shard = shards.find((each) => each.name === name) as Shard;
       const last = held[held.length - 1];
       if (last?.shard.name === name && last?.shard.life === shard.life) return;
