@@ -63,6 +63,11 @@ export class Circuit {
     this.#problem = reason;
   }
 
+  /** Opens it for good, without a word in the log: whoever has it ends. */
+  end(): void {
+    this.#problem = "closed";
+  }
+
   /** A probe came back, and everything that this node wants of the connection is set up on it. */
   close(): void {
     if (this.#problem !== undefined) this.#log.info("engine: connected", { engine: this.name });

@@ -30,6 +30,13 @@ test("several calls in a row without an answer open it, and one with an answer b
   assert.equal(circuit.problem, "redis a:6379: no answer");
 });
 
+test("a circuit that is ended refuses everything, and says nothing in the log", () => {
+  const { circuit, lines } = circuitOf();
+  circuit.close();
+  circuit.end();
+  assert.deepEqual([circuit.problem, lines], ["redis a:6379: closed", ["info engine: connected"]]);
+});
+
 test("losing and finding a connection is logged once each", () => {
   const { circuit, lines } = circuitOf();
   circuit.close();

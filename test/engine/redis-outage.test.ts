@@ -41,6 +41,26 @@ async function publishAtLast(broker: Broker, value: number): Promise<void> {
   }
 }
 
+test("while only the connection for subscriptions is away, publishes and reads go on", async (t) => {
+  const redis = await startRedis(t);
+  const broker = await openNode(redisOptions([redis.url], FAST));
+  t.after(() => broker.close());
+  await broker.subscribe(ROOM, rules());
+  let cuts = 0;
+  const cutting = (async () => {
+    for (; cuts < 20; cuts++) {
+      await redis.command("CLIENT", "KILL", "TYPE", "pubsub");
+      await untilWell(broker);
+    }
+  })();
+  let published = 0;
+  while (cuts < 20) {
+    placed(await broker.publish(ROOM, event(++published), rules()));
+    assert.equal(values((await broker.history(ROOM, {}, 1, rules())).events)?.[0], published);
+  }
+  await cutting;
+});
+
 test("connections that are cut under load lose nothing, repeat nothing, and keep the order", async (t) => {
   const { proxy, other, options } = await behindProxy(t);
   const seen: number[] = [];

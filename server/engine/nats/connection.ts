@@ -237,7 +237,7 @@ export class Connection {
     this.#closed = true;
     this.#stop.abort();
     clearInterval(this.#probeTimer);
-    this.#circuit.trip("closed");
+    this.#circuit.end();
     const nc = this.#nc;
     this.#nc = undefined;
     this.#insides = undefined;

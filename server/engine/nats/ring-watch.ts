@@ -113,6 +113,7 @@ export class RingWatch {
 
   async close(): Promise<void> {
     this.#carriers.end(this.keeper.placement?.current.generation ?? 0);
+    this.circuit.end();
     this.disconnected();
     clearInterval(this.#sayTimer);
     clearInterval(this.#markTimer);

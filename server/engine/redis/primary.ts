@@ -54,6 +54,8 @@ export class Primary {
   #isRestoring = false;
   /** Whether it has been connected, or an attempt has failed. */
   #hasTried = false;
+  /** Whether the circuit is open for the subscriptions alone: commands go out then all the same. */
+  #canSend = false;
   /** The connection that every room is subscribed on. */
   #subscribedOn: Connection | undefined;
 
@@ -82,6 +84,7 @@ export class Primary {
       down: (reason) => {
         if (!runsScripts) this.#interest.lost();
         this.#hasTried = true;
+        this.#canSend = !runsScripts && (this.#canSend || !this.#circuit.isOpen);
         this.#circuit.trip(`${what}: ${reason}`);
       },
     });
@@ -114,20 +117,24 @@ export class Primary {
       : this.#circuit.refusal();
   }
 
-  /** Sends a command; refused at once while the circuit is open. */
-  send(command: string, words: readonly Word[]): Promise<Reply> {
-    const refusal = this.#refusal();
-    const connection = this.#commands.connection;
-    if (refusal !== undefined || connection === undefined) return Promise.reject(refusal);
-    return connection.send(command, words);
+  /** The connection for commands; or why nothing may be sent now. */
+  #sending(): Connection | EngineError {
+    const refusal = this.#canSend && !this.#isClosed ? undefined : this.#refusal();
+    return (
+      refusal ?? this.#commands.connection ?? new EngineError("unavailable", `${this.#options.name}: not connected`)
+    );
   }
 
-  /** Runs a script; refused at once while the circuit is open. */
+  /** Sends a command; refused at once while the circuit is open, but for the subscriptions alone. */
+  send(command: string, words: readonly Word[]): Promise<Reply> {
+    const sending = this.#sending();
+    return sending instanceof EngineError ? Promise.reject(sending) : sending.send(command, words);
+  }
+
+  /** Runs a script; refused as `send` is. */
   run(script: Script, keys: readonly string[], words: readonly Word[]): Promise<Reply> {
-    const refusal = this.#refusal();
-    const connection = this.#commands.connection;
-    if (refusal !== undefined || connection === undefined) return Promise.reject(refusal);
-    return connection.run(script, keys, words);
+    const sending = this.#sending();
+    return sending instanceof EngineError ? Promise.reject(sending) : sending.run(script, keys, words);
   }
 
   /** `isKept`: the room stays wanted when it cannot be subscribed now, and is once there is a connection. */
@@ -171,6 +178,7 @@ export class Primary {
     }
     this.#hasTried = true;
     this.#circuit.close();
+    this.#canSend = false;
     if (refused.length > 0) this.#events.refused?.(refused);
     void this.#suspect(isNew ? this.#interest.rooms : [...late], commands);
   }
