@@ -28,7 +28,7 @@ const parsedBy = (parse: (text: string) => unknown) =>
       parse(given);
     } catch (error) {
       const expected = error instanceof Error ? error.message.replace(/^expected /, "") : "something else";
-      context.addIssue({ code: "custom", message: expected, params: { secret: true } });
+      context.addIssue({ code: "custom", message: expected });
     }
   });
 
@@ -296,6 +296,12 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     const expected = `${configured.join(" or ")}, since ${engine} has no address (ROOMCAST_${engine.toUpperCase()})`;
     wrong.push(wrongValue(["kinds", kind, "engine"], expected, describe(engine)));
   }
+  const { natsRetentionMs } = values;
+  for (const [kind, longest] of longestOnNats(values)) {
+    if (natsRetentionMs === undefined || longest <= natsRetentionMs) continue;
+    const expected = `at least ${longest}, which the kind ${JSON.stringify(kind)} asks for by history.ageMs or keyWindowMs`;
+    wrong.push(wrongValue(["natsRetentionMs"], expected, String(natsRetentionMs)));
+  }
   const shards = (values.redis ?? []).map((shard) => parseRedisShard(shard));
   const twice = shards.find(({ name }, index) => shards.findIndex((other) => other.name === name) < index);
   if (twice) wrong.push(wrongValue(["redis"], "shards of different names", `"${twice.name}" twice`));
@@ -312,6 +318,16 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     wrong.push(wrongValue(["kinds", kind, "slow"], expected, '"resume"'));
   }
   return wrong;
+}
+
+/** The kinds that NATS holds, each with the longest time that anything of it is to be known, in milliseconds. */
+function longestOnNats({ redis = [], nats = [], kinds }: Partial<Settings>): [string, number][] {
+  if (kinds === undefined) return [];
+  const rulesFor = rulesOf({ redis, nats, kinds });
+  const named = [...new Set([...Object.keys(kinds), "*"])].map((kind) => [kind, rulesFor(kind)] as const);
+  return named
+    .filter(([, { engine }]) => engine === "nats")
+    .map(([kind, { history, keyWindowMs }]) => [kind, Math.max(history.ageMs, keyWindowMs)]);
 }
 
 /** The engines that are configured; rooms of which nothing else is said are in the first. */

@@ -197,9 +197,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     cluster.announce();
   };
   const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, onClosing });
-  await reached(rooms.broker, log);
   await server.listen();
-  state = "ready";
+  await reached(rooms.broker, log);
+  if (state === "starting") state = "ready";
   // It goes on trying by itself where the engine is away.
   void cluster.start();
   return server;

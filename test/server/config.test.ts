@@ -325,6 +325,25 @@ test("a pair of settings that do not fit is put down to the one that was set", (
   assert.equal(parseSettings({ maxBackpressureBytes: 4096, maxFrameBytes: 2048 }).maxFrameBytes, 2048);
 });
 
+test("what a kind on NATS is to remember may not be longer than NATS keeps it", () => {
+  const nats = ["nats://a"];
+  const kinds = {
+    order: { history: { ageMs: 100_000_000 } },
+    once: { engine: "memory", keyWindowMs: 604_800_000 },
+  } as const;
+  const lines = linesOf(() => parseSettings({ nats, kinds }));
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /^natsRetentionMs: expected at least 100000000, .*"order".*, got 86400000/);
+  assert.deepEqual(
+    linesOf(() => parseSettings({ nats, kinds, natsRetentionMs: 100_000_000 })),
+    [],
+  );
+  assert.deepEqual(
+    linesOf(() => parseSettings({ nats, redis: ["redis://a"], kinds })),
+    [],
+  );
+});
+
 test("a kind takes what it leaves out from *, and that from the defaults", () => {
   const { kinds } = parseSettings({
     kinds: {
