@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { eventually } from "../eventually.js";
 import { Daemon } from "./daemon.js";
 import { onFreePort } from "./free-port.js";
-import { RedisError, type Reply, redisCommands, type Word } from "./resp.js";
+import { type Reply, redisCommands, type Word } from "./resp.js";
 import type { Scope } from "./scope.js";
 
 export interface RedisOptions {
@@ -131,4 +131,4 @@ async function sentinelArgs(port: number, dir: string): Promise<string[]> {
   return [file, "--sentinel"];
 }
 
-export { RedisError, type Reply };
+export type { Reply };
