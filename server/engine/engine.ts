@@ -32,6 +32,13 @@ export type History = {
   readonly more: boolean;
 };
 
+/** What a room without history answers: it has no log, so nothing can be read on from anywhere. */
+export const noHistory = ({ since, before }: Range): History => ({
+  position: { epoch: "", offset: 0 },
+  events: since === undefined && before === undefined ? [] : undefined,
+  more: false,
+});
+
 /**
  * Where a node is told of events: called by the engine, in the order of the log, once for every event published in a
  * room that the node has subscribed, unless the way there loses it. `previous` is the offset of the event before the

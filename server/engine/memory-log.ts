@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type NewEvent, RoomEvent } from "../../protocol/event.js";
 import type { Position } from "../../protocol/positions.js";
-import type { History, LogRules, Range } from "./engine.js";
+import { type History, type LogRules, noHistory, type Range } from "./engine.js";
 import { MAX_KEYS, MemoryKeys } from "./memory-keys.js";
 import { MemoryRoom, type Node } from "./memory-room.js";
 
@@ -27,13 +27,6 @@ export type MemoryLogOptions = {
 };
 
 const newEpoch = (): string => randomBytes(6).toString("base64url");
-
-/** The answer for a room that keeps no history: it has no log, so nothing can be read on from anywhere. */
-const noHistory = (range: Range): History => ({
-  position: { epoch: "", offset: 0 },
-  events: range.since === undefined && range.before === undefined ? [] : undefined,
-  more: false,
-});
 
 /**
  * The log of every room, in this process's memory. Its epoch is as old as the object.

@@ -1,15 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Position } from "../../protocol/positions.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
-import { ROOM, SimulatedCluster, Subscriber } from "../support/simulated-cluster.js";
+import { SimulatedCluster, Subscriber, type Tally } from "../support/simulated-cluster.js";
 import { SparseLog, SparseTruth } from "../support/sparse-log.js";
 
 /** 10,000 for the full property: `ROOMCAST_PROPERTY_RUNS=10000 node --test dist/test/room/lost-tail.test.js`. */
 const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 400);
-
-type Tally = { recovered: number; resets: number; seen: number };
 
 /** One random life of a room on two nodes, whose log has gaps, loses its tail, and moves on without events. */
 async function live(seed: number, isShared: boolean, tally: Tally): Promise<void> {
@@ -44,24 +41,12 @@ async function live(seed: number, isShared: boolean, tally: Tally): Promise<void
     for (const node of cluster.nodes) node.suspect();
     await schedule.drain(5000);
     if (failures.length > 0) throw failures[0];
-    const end = await endOf(cluster, schedule);
-    for (const subscriber of subscribers) {
-      assert.deepEqual(subscriber.position, end, "everyone is at the log's end");
-      tally.recovered += subscriber.recovered;
-      tally.resets += subscriber.resets;
-      tally.seen += subscriber.seen;
-    }
+    await cluster.assertAtEnd(subscribers, schedule, tally);
   } catch (error) {
     throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   } finally {
     await cluster.close();
   }
-}
-
-async function endOf(cluster: SimulatedCluster, schedule: Schedule): Promise<Position> {
-  const reading = cluster.nodes[0]?.rooms.broker.history(ROOM, {}, 0, cluster.rules);
-  await schedule.drain(100);
-  return (await reading)?.position as Position;
 }
 
 test(`whoever has seen events that a log has lost since is told, and nobody else (${RUNS} lives)`, async () => {

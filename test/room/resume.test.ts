@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Position } from "../../protocol/positions.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
-import { ROOM, SimulatedCluster, Subscriber, Truth } from "../support/simulated-cluster.js";
+import { ROOM, SimulatedCluster, Subscriber, type Tally, Truth } from "../support/simulated-cluster.js";
 
 /** 10,000 for the full property: `ROOMCAST_PROPERTY_RUNS=10000 node --test dist/test/room/resume.test.js`. */
 const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 600);
 /** So long that a batch leaves only when something flushes it: the schedule plays the timer. */
 const NEVER_MS = 1_000_000;
-
-type Tally = { recovered: number; resets: number; seen: number };
 
 /** One random life of a room on two nodes; throws with the seed where a subscriber saw a hole, a repeat or a lie. */
 async function live(seed: number, tally: Tally): Promise<void> {
@@ -54,25 +51,12 @@ async function live(seed: number, tally: Tally): Promise<void> {
     await schedule.drain(5000);
     for (const node of cluster.nodes) node.rooms.find(ROOM)?.flush();
     if (failures.length > 0) throw failures[0];
-    const end = await endOf(cluster, schedule);
-    for (const subscriber of subscribers) {
-      assert.deepEqual(subscriber.position, end, "everyone is at the log's end");
-      tally.recovered += subscriber.recovered;
-      tally.resets += subscriber.resets;
-      tally.seen += subscriber.seen;
-    }
+    await cluster.assertAtEnd(subscribers, schedule, tally);
   } catch (error) {
     throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   } finally {
     await cluster.close();
   }
-}
-
-async function endOf(cluster: SimulatedCluster, schedule: Schedule): Promise<Position> {
-  const node = cluster.nodes[0] as (typeof cluster.nodes)[number];
-  const reading = node.rooms.broker.history(ROOM, {}, 0, cluster.rules);
-  await schedule.drain(100);
-  return (await reading).position;
 }
 
 test(`every subscriber sees a run without holes or repeats, whatever is late, lost or reset (${RUNS} lives)`, async () => {

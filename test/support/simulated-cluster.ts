@@ -250,6 +250,9 @@ export class Subscriber {
   }
 }
 
+/** What subscribers went through. */
+export type Tally = { recovered: number; resets: number; seen: number };
+
 /** A cluster of nodes on one log, all of whose ways are in the hands of a schedule. */
 export class SimulatedCluster {
   readonly log = new MemoryLog({ maxBytes: 1 << 24 });
@@ -270,6 +273,20 @@ export class SimulatedCluster {
     this.faults = faults;
     const make = () => new SimulatedNode(open, rules, schedule, random, () => this.faults);
     this.nodes = Array.from({ length: count }, make);
+  }
+
+  /** Holds that all of them are at the log's end, and adds to the tally what they went through. */
+  async assertAtEnd(subscribers: readonly Subscriber[], schedule: Schedule, tally: Tally): Promise<void> {
+    const node = this.nodes[0] as SimulatedNode;
+    const reading = node.rooms.broker.history(ROOM, {}, 0, this.rules);
+    await schedule.drain(100);
+    const { position } = await reading;
+    for (const subscriber of subscribers) {
+      assert.deepEqual(subscriber.position, position, "everyone is at the log's end");
+      tally.recovered += subscriber.recovered;
+      tally.resets += subscriber.resets;
+      tally.seen += subscriber.seen;
+    }
   }
 
   async close(): Promise<void> {

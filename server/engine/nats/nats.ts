@@ -10,6 +10,7 @@ import {
   type History,
   LOST_RETRY_MS,
   type LogRules,
+  noHistory,
   type OpenBroker,
   type Range,
   type Suspect,
@@ -61,13 +62,6 @@ export function openNats(options: NatsOptions): OpenBroker {
     throw new TypeError("expected a stream with a weight above 0");
   return (deliver, suspect) => new NatsBroker(options, servers, streams, deliver, suspect);
 }
-
-/** The answer for a room that keeps no history. */
-const noHistory = (range: Range): History => ({
-  position: { epoch: "", offset: 0 },
-  events: range.since === undefined && range.before === undefined ? [] : undefined,
-  more: false,
-});
 
 class NatsBroker implements Broker {
   /** Of the connection. */

@@ -10,6 +10,7 @@ import {
   EngineError,
   type History,
   type LogRules,
+  noHistory,
   type OpenBroker,
   type Range,
   RESERVED,
@@ -256,9 +257,3 @@ class RedisBroker implements Broker {
 }
 
 const closed = (): EngineError => new EngineError("unavailable", "the Redis engine is closed", 0);
-
-const noHistory = ({ since, before }: Range): History => ({
-  position: { epoch: "", offset: 0 },
-  events: since === undefined && before === undefined ? [] : undefined,
-  more: false,
-});
