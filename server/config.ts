@@ -10,6 +10,7 @@ import { parseNatsServer, parseNatsStream } from "./engine/nats/address.js";
 import { parseRedisShard } from "./engine/redis/address.js";
 import { nearest } from "./nearest.js";
 import { type KindRules, resolveKinds } from "./room/rules.js";
+import { parseAddressRange } from "./transport/client-address.js";
 import { isLoopback } from "./transport/upgrade.js";
 
 const whole = (min: number, max: number, expected = `a whole number from ${min} to ${max}`) => {
@@ -105,7 +106,7 @@ export const settings = z.strictObject({
       'The rules of rooms by their kind, the part of the name before the first ":". What a kind leaves out comes from "*", then from the defaults.',
     ),
   heartbeatMs: whole(100, 600_000)
-    .default(25_000)
+    .default(20_000)
     .describe("The longest a client waits for a sign of life from the server, in milliseconds; at most idleTimeoutMs."),
   helloTimeoutMs: whole(100, 120_000)
     .default(10_000)
@@ -145,6 +146,20 @@ export const settings = z.strictObject({
   maxConnections: whole(1, 10_000_000)
     .default(100_000)
     .describe("The most connections at once; further ones are refused."),
+  connectRate: whole(1, 1_000_000)
+    .default(2000)
+    .describe(
+      "How many new connections a second are taken; further ones are told when to come back, one after the other at this rate.",
+    ),
+  maxHandshakes: whole(1, 1_000_000)
+    .default(1000)
+    .describe("The most connections at once that have not been welcomed yet; further ones are told when to come back."),
+  trustProxy: z
+    .array(parsedBy(parseAddressRange), "a list of addresses")
+    .default([])
+    .describe(
+      "The load balancers whose X-Forwarded-For is believed, by IP address or range (10.0.0.0/8); from anyone else the header is passed over.",
+    ),
   memoryMaxBytes: whole(1_048_576, 1_099_511_627_776)
     .default(268_435_456)
     .describe("The most that the events in the memory engine may weigh, in bytes; the oldest go first."),
@@ -191,12 +206,29 @@ export const settings = z.strictObject({
   leaseMs: whole(1000, 600_000)
     .default(15_000)
     .describe("A node that gave no sign of life for so long is taken to be gone, in milliseconds."),
-  shutdownMs: whole(0, HOUR_MS)
-    .default(10_000)
-    .describe("How long closing may take, in milliseconds; what is still open then is cut."),
+  noticeMs: whole(0, HOUR_MS)
+    .default(5000)
+    .describe(
+      "How long a node that drains still takes new clients while /ready is 503 already, in milliseconds: what a load balancer needs to notice.",
+    ),
+  drainMs: whole(0, HOUR_MS)
+    .default(8000)
+    .describe(
+      "The time over which a node that drains tells its clients, one after the other, to move, in milliseconds.",
+    ),
+  deadlineMs: whole(100, HOUR_MS)
+    .default(25_000)
+    .describe(
+      "How long draining may take from the signal to the end, in milliseconds; clients that have not moved are told to come back before it, and what is still open then is cut. Longer than noticeMs and drainMs together; shorter than what kills the process (30 s in Kubernetes).",
+    ),
   node: text(/^[A-Za-z0-9_.-]{1,64}$/, "1 to 64 characters of A-Z a-z 0-9 _ - .")
     .optional()
     .describe("This node's name, 1 to 64 characters of A-Z a-z 0-9 _ - . ; by default one made up at each start."),
+  metricsPort: whole(0, 65_535)
+    .optional()
+    .describe(
+      "The TCP port at which /metrics is served, for Prometheus, on the same host; 0 takes a free one, and without it there is none. Keep it away from the public.",
+    ),
   logLevel: oneOf(["debug", "info", "warn", "error", "silent"])
     .default("info")
     .describe("The least important lines that are logged: debug, info, warn or error; silent logs nothing."),
@@ -288,6 +320,12 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     wrong.push(low in given ? wrongValue([low], most, String(small)) : wrongValue([high], least, String(large)));
   };
   atMost("heartbeatMs", "idleTimeoutMs");
+  const { noticeMs, drainMs, deadlineMs } = values;
+  if (noticeMs !== undefined && drainMs !== undefined && deadlineMs !== undefined && noticeMs + drainMs >= deadlineMs) {
+    const set = (["deadlineMs", "drainMs", "noticeMs"] as const).find((name) => name in given) ?? "deadlineMs";
+    const expected = `noticeMs and drainMs (${noticeMs} and ${drainMs}) to be less than deadlineMs (${deadlineMs})`;
+    wrong.push(wrongValue([set], expected, String(values[set])));
+  }
   // One event of full size must not look like a backlog.
   atMost("maxFrameBytes", "maxBackpressureBytes", 2);
   const configured = enginesIn(values);

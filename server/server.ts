@@ -88,7 +88,7 @@ export interface Server {
   publish(room: string, event: string, data: unknown, options?: PublishOptions): Promise<Position | undefined>;
   /**
    * Takes no new connections, tells every client to come back (close code 4100, each after a delay of its own), waits
-   * for publishes under way and ends. Resolves after `shutdownMs` at the latest.
+   * for publishes under way and ends. Resolves after `deadlineMs` at the latest.
    */
   close(): Promise<void>;
 }
@@ -335,7 +335,7 @@ class Node implements Server {
 
   async #close(): Promise<void> {
     const { listener, sockets, rooms, sessions, cluster, log, settings, onClosing } = this.#parts;
-    const until = performance.now() + settings.shutdownMs;
+    const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
     listener.stop();

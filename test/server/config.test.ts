@@ -39,6 +39,9 @@ const wrong: { readonly [Name in SettingName]: readonly unknown[] } = {
   maxFramesPerTurn: [0, 100_001, "x", null],
   maxBackpressureBytes: [0, 4095, 268_435_457, 4096, "x", null],
   maxConnections: [0, 10_000_001, "x", null],
+  connectRate: [0, 1_000_001, "x", null],
+  maxHandshakes: [0, 1_000_001, "x", null],
+  trustProxy: [5, [5], "balancer", ["10.0.0.0/33"], ["10.0.0.0/"], ["10.0.0.0/8/8"], ["::1/129"], ["10.0.0/8"], null],
   memoryMaxBytes: [0, 1_048_575, 1_099_511_627_777, "256m", null],
   redis: [
     5,
@@ -69,7 +72,10 @@ const wrong: { readonly [Name in SettingName]: readonly unknown[] } = {
   engineTimeoutMs: [49, 60_001, "1s", null],
   probeMs: [99, 60_001, "1s", null],
   leaseMs: [999, 600_001, "1s", null],
-  shutdownMs: [-1, 3_600_001, "x", null],
+  noticeMs: [-1, 3_600_001, "x", null, 17_000],
+  drainMs: [-1, 3_600_001, "x", null, 20_000],
+  deadlineMs: [99, 3_600_001, "x", null, 13_000],
+  metricsPort: [-1, 65_536, "x", 1.5, null],
   node: ["", "a b", "x".repeat(65), 5, null],
   logLevel: ["", "verbose", "INFO", 5, null],
   page: ["yes", "", 1, null],
@@ -226,8 +232,9 @@ test("every setting can be set right from every source", (t) => {
       maxFrameBytes: 2048,
       maxBackpressureBytes: 4096,
       maxConnections: 1,
-      shutdownMs: 0,
     },
+    ...{ noticeMs: 0, drainMs: 0, deadlineMs: 100, metricsPort: 0 },
+    ...{ connectRate: 1, maxHandshakes: 1, trustProxy: ["10.0.0.0/8", "::1"] },
     ...{
       redis: ["redis://a", "redis+sentinel://b:1+c:2/main?name=b&weight=2&was=0.5"],
       nats: ["nats://a", "tls://b:1"],
@@ -311,7 +318,7 @@ test("a pair of settings that do not fit is put down to the one that was set", (
     "heartbeatMs",
   );
   assertOneLine(
-    linesOf(() => parseSettings({ idleTimeoutMs: 24_000 })),
+    linesOf(() => parseSettings({ idleTimeoutMs: 19_000 })),
     "idleTimeoutMs",
   );
   assertOneLine(

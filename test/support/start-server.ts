@@ -7,7 +7,8 @@ export type { Server, ServerOptions };
 
 /** A server on a free port of loopback, without the start page and without a word in the log. */
 export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
-  const server = await createServer({ port: 0, page: false, logLevel: "silent", shutdownMs: 1000, ...options });
+  const quick = { noticeMs: 0, drainMs: 0, deadlineMs: 1000 };
+  const server = await createServer({ port: 0, page: false, logLevel: "silent", ...quick, ...options });
   t.after(() => server.close());
   return server;
 }
