@@ -4,12 +4,19 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** The programs a test run starts, and the Debian package that each is in. */
+/** The programs a test run starts, the Debian package that each is in, and what has to be there with one. */
 const services = [
   { program: "chromium", debianPackage: "chromium" },
   { program: "redis-server", debianPackage: "redis-server" },
   { program: "nats-server", debianPackage: "nats-server" },
   { program: "haproxy", debianPackage: "haproxy" },
+  { program: "nginx", debianPackage: "nginx-light" },
+  {
+    program: "nginx",
+    part: "nginx's stream module",
+    debianPackage: "libnginx-mod-stream",
+    isThere: nginxHasStream,
+  },
 ];
 
 /** Where Debian puts servers; often not on the PATH of a user other than root. */
@@ -18,7 +25,15 @@ const serverFolders = ["/usr/local/sbin", "/usr/sbin"];
 /** Debian asks this program whether an installed server may be started; 101 is no. */
 const POLICY = "/usr/sbin/policy-rc.d";
 
-const missing = () => services.filter(({ program }) => !onPath(program));
+const missing = () => services.filter(({ program, isThere }) => !onPath(program) || isThere?.() === false);
+
+/** Built in, as in nginx's own packages, or a file in the folder of its modules, as in Debian's. */
+function nginxHasStream() {
+  const built = spawnSync("nginx", ["-V"], { encoding: "utf8" }).stderr ?? "";
+  if (/--with-stream(?!\S)/.test(built)) return true;
+  const folder = /--modules-path=(\S+)/.exec(built)?.[1];
+  return folder !== undefined && existsSync(join(folder, "ngx_stream_module.so"));
+}
 
 function onPath(program) {
   return (process.env.PATH ?? "").split(delimiter).some((folder) => {
@@ -61,8 +76,9 @@ export function findServices() {
     console.log(`installing for the tests: ${packages.join(" ")}`);
     install(packages);
   }
-  const still = missing().map((service) => service.program);
+  const still = missing();
   if (still.length === 0) return true;
-  console.error(`The tests need ${still.join(", ")} on the PATH. Debian: apt-get install ${packages.join(" ")}`);
+  const names = still.map(({ program, part }) => part ?? `${program} on the PATH`).join(", ");
+  console.error(`The tests need ${names}. Debian: apt-get install ${packages.join(" ")}`);
   return false;
 }
