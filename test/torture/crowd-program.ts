@@ -1,10 +1,11 @@
 /** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders. */
 import { WebSocket } from "ws";
 import { type Client, connect, type Position } from "../../client/index.js";
-import type { Answer, Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
+import type { Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
 import { BySdk, Once, Publisher, pace } from "./crowd-publisher.js";
 import { Subscriber } from "./crowd-subscriber.js";
 import { packPublished, Words } from "./packed.js";
+import { obey } from "./part.js";
 
 /** The longest a client waits before another attempt, in milliseconds. */
 const maxDelayMs = Number(process.argv[2]);
@@ -141,7 +142,7 @@ function collect(): Collected {
   };
 }
 
-async function obey(order: Order): Promise<unknown> {
+async function act(order: Order): Promise<unknown> {
   switch (order.type) {
     case "route":
       urls = order.urls;
@@ -163,13 +164,4 @@ async function obey(order: Order): Promise<unknown> {
   }
 }
 
-process.on("message", async ({ id, order }: { id: number; order: Order }) => {
-  let answer: Answer;
-  try {
-    answer = { answer: await obey(order) };
-  } catch (error) {
-    answer = { error: String(error) };
-  }
-  process.send?.({ id, ...answer });
-});
-process.on("disconnect", () => process.exit(0));
+obey(act);

@@ -64,5 +64,3 @@ export type Collected = {
   /** What went wrong, counted. */
   readonly errors: readonly string[];
 };
-
-export type Answer = { readonly answer: unknown } | { readonly error: string };

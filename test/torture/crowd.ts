@@ -1,11 +1,10 @@
 /** Thousands of clients in a few processes of their own: subscribers who write down what they see, and publishers. */
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Position } from "../../protocol/positions.js";
 import type { Scope } from "../support/services/scope.js";
-import type { Answer, Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
+import type { Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
 import { unpack } from "./packed.js";
+import { Part } from "./part.js";
 import type { Records } from "./records.js";
 
 const program = fileURLToPath(new URL("./crowd-program.js", import.meta.url));
@@ -30,64 +29,19 @@ export type Told = {
   readonly errors: readonly string[];
 };
 
-/** How long an order may take, in milliseconds, on top of the time it asks for. */
-const PATIENCE_MS = 120_000;
-
-class Part {
-  readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, (answer: Answer) => void>();
-  #id = 0;
-
-  constructor(scope: Scope, maxDelayMs: number) {
-    // Plain JSON would take a minute over what the larger rows write down.
-    this.#child = fork(program, [String(maxDelayMs)], {
-      serialization: "advanced",
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    this.#child.on("message", ({ id, ...answer }: Answer & { id: number }) => {
-      this.#waiting.get(id)?.(answer as Answer);
-      this.#waiting.delete(id);
-    });
-    this.#child.on("exit", () => {
-      for (const answer of this.#waiting.values()) answer({ error: "a crowd's process has ended" });
-      this.#waiting.clear();
-    });
-    scope.after(() => this.end());
-  }
-
-  ask<T>(order: Order, takesMs = 0): Promise<T> {
-    const id = ++this.#id;
-    return new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`a crowd's process did not answer ${order.type}`));
-      const timer = setTimeout(late, PATIENCE_MS + takesMs);
-      this.#waiting.set(id, (answer) => {
-        clearTimeout(timer);
-        if ("error" in answer) reject(new Error(answer.error));
-        else resolve(answer.answer as T);
-      });
-      this.#child.send({ id, order }, () => undefined);
-    });
-  }
-
-  async end(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await ended;
-  }
-}
-
 export class Crowd {
-  readonly #parts: readonly Part[];
+  readonly #parts: readonly Part<Order>[];
   #publishers = 0;
 
-  private constructor(parts: readonly Part[]) {
+  private constructor(parts: readonly Part<Order>[]) {
     this.#parts = parts;
   }
 
   /** Starts its processes. Connections go to `urls` in turn. */
   static async start(scope: Scope, urls: readonly string[], processes = 1, maxDelayMs = 30_000): Promise<Crowd> {
-    const crowd = new Crowd(Array.from({ length: processes }, () => new Part(scope, maxDelayMs)));
+    const crowd = new Crowd(
+      Array.from({ length: processes }, () => new Part<Order>(scope, program, [String(maxDelayMs)])),
+    );
     await crowd.route(urls);
     return crowd;
   }
