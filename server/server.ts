@@ -1,4 +1,4 @@
-import { closeCodes, ProtocolError } from "../protocol/codes.js";
+import { ProtocolError } from "../protocol/codes.js";
 import { describe, isKey, isUser, MAX_USER_LENGTH } from "../protocol/fields.js";
 import { isEventName, isRoomName, kindOf, MAX_KEY_LENGTH } from "../protocol/names.js";
 import { Payload } from "../protocol/payload.js";
@@ -7,6 +7,7 @@ import { TicketSeal } from "./access/ticket.js";
 import { TokenError, verifyToken } from "./access/token.js";
 import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
+import { comeBack, Drain } from "./drain.js";
 import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine } from "./engine/open.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
@@ -47,8 +48,6 @@ export type PublishOptions = {
   readonly from?: string;
 };
 
-/** The clients are told to come back within this time, each at a moment of its own, in milliseconds. */
-const COME_BACK_MS = 2000;
 /** How long a start waits for engines that cannot be reached yet, in milliseconds. */
 const REACHED_MS = 5000;
 /** How often it is looked whether the engines are there, or the last connection has gone, in milliseconds. */
@@ -87,8 +86,15 @@ export interface Server {
    */
   publish(room: string, event: string, data: unknown, options?: PublishOptions): Promise<Position | undefined>;
   /**
+   * Ends without any client noticing: `/ready` says no, load balancers have `noticeMs` to see it, then each client is
+   * told to move to another node, in its turn within `drainMs`, and is served until it is there. Those who have not moved shortly
+   * before `deadlineMs` are closed as by `close`. Where there is no other node to move to, it is `close`. Resolves
+   * once everything has ended, after `deadlineMs` at the latest.
+   */
+  drain(): Promise<void>;
+  /**
    * Takes no new connections, tells every client to come back (close code 4100, each after a delay of its own), waits
-   * for publishes under way and ends. Resolves after `deadlineMs` at the latest.
+   * for publishes under way and ends. Resolves after `deadlineMs` at the latest. Cuts a drain short.
    */
   close(): Promise<void>;
 }
@@ -244,6 +250,7 @@ class Node implements Server {
   readonly #parts: Parts;
   #port = 0;
   #closing: Promise<void> | undefined;
+  #drain: Drain | undefined;
 
   constructor(parts: Parts) {
     this.settings = parts.settings;
@@ -328,22 +335,56 @@ class Node implements Server {
     return this.#parts.cluster.count(room);
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  drain(): Promise<void> {
+    this.#closing ??= this.#end(() => this.#moveClients());
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  close(): Promise<void> {
+    this.#drain?.hurry();
+    this.#closing ??= this.#end(() => this.#closeClients());
+    return this.#closing;
+  }
+
+  /** Whether clients that are told to move would find another node. */
+  get #isAlone(): boolean {
+    const { rooms, cluster } = this.#parts;
+    // Without its engine it cannot know.
+    return rooms.broker.problems().length === 0 && cluster.nodes().every(({ self, draining }) => self || draining);
+  }
+
+  async #moveClients(): Promise<void> {
+    const { sessions, rooms, listener, sockets, log, settings } = this.#parts;
+    if (this.#isAlone) {
+      log.info("no other node to move clients to");
+      this.#closeClients();
+      return;
+    }
+    const stopTaking = () => {
+      listener.stop();
+      sockets.stopTaking();
+    };
+    this.#drain = new Drain(settings, { clients: sessions, log, stopTaking, flush: () => rooms.flush() });
+    await this.#drain.run();
+  }
+
+  #closeClients(): void {
+    const { listener, sockets, rooms, sessions } = this.#parts;
+    listener.stop();
+    sockets.stopTaking();
+    // What the log has everyone gets before the goodbye.
+    rooms.flush();
+    sessions.sendAway(comeBack);
+  }
+
+  async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
     const { listener, sockets, rooms, sessions, cluster, log, settings, onClosing } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
-    listener.stop();
+    await letClientsGo();
     sockets.stop();
-    const comeBack = () => JSON.stringify({ retryMs: Math.floor(Math.random() * COME_BACK_MS) });
-    // What the log has everyone gets before the goodbye.
-    rooms.flush();
-    sessions.closeAll(closeCodes.moving, comeBack);
+    sessions.stop();
     const lookUntil = async (done: () => boolean) => {
       while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));
     };

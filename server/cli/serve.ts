@@ -6,12 +6,12 @@ import { serveHelp } from "./help.js";
 import { loadSettings, readFlags } from "./sources.js";
 
 /** What `createServer` gives, as far as the command needs it. */
-type Running = { readonly url: string; readonly port: number; close(): Promise<void> };
+type Running = { readonly url: string; readonly port: number; drain(): Promise<void>; close(): Promise<void> };
 
 /** A second signal within this many milliseconds is the same one: a terminal and npm both pass on one Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
 
-/** `roomcast serve`: starts a node and closes it at a signal. */
+/** `roomcast serve`: starts a node and ends it at a signal. */
 export async function serve(
   args: readonly string[],
   env: { readonly [name: string]: string | undefined },
@@ -34,7 +34,7 @@ export async function serve(
 async function start(settings: Settings): Promise<void> {
   const log = createLog({ level: settings.logLevel, destination: "stdout" });
   const running = open(settings, log);
-  closeAtSignal(running, log);
+  endAtSignal(running, log);
   try {
     announce(await running, settings, log);
   } catch (error) {
@@ -72,17 +72,20 @@ function announce({ url, port }: Running, settings: Settings, log: Log): void {
   if (settings.page) log.info(`start page at ${url}/`);
 }
 
+/** What a signal asks for: whoever runs the process has time for a drain, whoever presses Ctrl-C has not. */
+const ENDS = { SIGTERM: "drain", SIGINT: "close" } as const;
+
 /**
- * Closes the server at the first SIGTERM or SIGINT. The process then ends by itself, since nothing holds it open; a
+ * Ends the server at the first SIGTERM or SIGINT. The process then ends by itself, since nothing holds it open; a
  * second signal ends it at once, with exit code 1.
  */
-function closeAtSignal(running: Promise<Running>, log: Log): void {
+function endAtSignal(running: Promise<Running>, log: Log): void {
   let first: number | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
+  const onSignal = (signal: keyof typeof ENDS): void => {
     if (first === undefined) {
       first = performance.now();
-      log.info(`${signal}: closing; a second signal ends at once`);
-      void close(running, log);
+      log.info(`${signal}: ${ENDS[signal] === "drain" ? "draining" : "closing"}; a second signal ends at once`);
+      void end(running, ENDS[signal], log);
     } else if (performance.now() - first > SAME_SIGNAL_MS) {
       log.warn(`${signal} again: ending at once`);
       process.exit(1);
@@ -92,11 +95,11 @@ function closeAtSignal(running: Promise<Running>, log: Log): void {
   process.on("SIGINT", onSignal);
 }
 
-async function close(running: Promise<Running>, log: Log): Promise<void> {
+async function end(running: Promise<Running>, way: "drain" | "close", log: Log): Promise<void> {
   // A server that could not start has been reported where it was started.
   const server = await running.catch(() => undefined);
   try {
-    await server?.close();
+    await server?.[way]();
   } catch (error) {
     log.error("closing failed", { error });
     process.exitCode = 1;

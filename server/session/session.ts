@@ -75,6 +75,8 @@ export class Session {
   /** Unix milliseconds. */
   expiresAt: number | undefined;
   renewAsked = false;
+  /** Whether it was told to go on another connection: until the client is there, this one still serves it. */
+  toldToMove = false;
   state: "new" | "greeting" | "open" | "closed" = "new";
   readonly rooms = new SmallMap<Membership>();
   /** The joins that wait for the application or the engine; a leave in between takes them out. */
@@ -202,6 +204,12 @@ export class Session {
 
   sendEvents(head: EventsHead, events: readonly RoomEvent[]): void {
     if (this.state !== "closed") this.link.send(this.link.codec.encodeEvents(head, events));
+  }
+
+  /** Asks the client to open another connection after `afterMs`, and to close this one, which ends in `deadlineMs`. */
+  move(afterMs: number, deadlineMs: number): void {
+    this.toldToMove = true;
+    this.send({ type: "move", afterMs, deadlineMs, reason: "draining" });
   }
 
   error(id: number | undefined, code: ErrorCode, message: string, retryMs?: number): void {

@@ -29,8 +29,17 @@ export class Sessions implements Registry {
   /** Those that have not said hello, in the order they came, with the time they have until. */
   readonly #silent = new Map<Session, number>();
   readonly #expiring = new Set<Session>();
+  /** Those that were told to move and are resumed here already, on another link: they end when their client lets go. */
+  readonly #leaving = new Set<Session>();
+  /** Those that have not been told to move yet; `undefined` as long as nobody is to. */
+  #untold: Set<Session> | undefined;
+  #isClosing = false;
   readonly #timer: NodeJS.Timeout;
   #checkedBytes = 0;
+  /** How many clients have moved: were told to, and closed their connection themselves. */
+  moved = 0;
+  /** How many were closed with the request to come back. */
+  sentAway = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -40,12 +49,22 @@ export class Sessions implements Registry {
   }
 
   get size(): number {
-    return this.#byId.size + this.#silent.size;
+    return this.welcomed + this.#silent.size;
   }
 
   /** How many were welcomed. */
   get welcomed(): number {
-    return this.#byId.size;
+    return this.#byId.size + this.#leaving.size;
+  }
+
+  /** How many connections have not been welcomed yet. */
+  get handshakes(): number {
+    return this.#silent.size;
+  }
+
+  *#all(): Generator<Session> {
+    yield* this.#byId.values();
+    yield* this.#leaving;
   }
 
   /** Begins the session of a link that has just opened. */
@@ -57,17 +76,29 @@ export class Sessions implements Registry {
 
   opened(session: Session): void {
     this.#silent.delete(session);
-    const other = this.#byId.get(session.id);
-    this.#byId.set(session.id, session);
-    // Of two links of one session the older is the one that nobody reads any more.
-    if (other !== undefined && other !== session) other.close(closeCodes.replaced, "the session goes on elsewhere");
+    this.#enter(session);
     if (session.expiresAt === undefined) this.#expiring.delete(session);
     else this.#expiring.add(session);
+  }
+
+  #enter(session: Session): void {
+    const other = this.#byId.get(session.id);
+    if (other === session || this.#leaving.has(session)) return;
+    this.#byId.set(session.id, session);
+    this.#untold?.add(session);
+    if (other === undefined) return;
+    // Of two links of one session the older is the one that nobody reads any more; but not in a move, where the client
+    // lets go of it once it has everything on the other.
+    if (other.toldToMove) this.#leaving.add(other);
+    else other.close(closeCodes.replaced, "the session goes on elsewhere");
   }
 
   remove(session: Session): void {
     this.#silent.delete(session);
     this.#expiring.delete(session);
+    this.#leaving.delete(session);
+    this.#untold?.delete(session);
+    if (session.toldToMove && !this.#isClosing) this.moved++;
     if (this.#byId.get(session.id) === session) this.#byId.delete(session.id);
   }
 
@@ -99,7 +130,7 @@ export class Sessions implements Registry {
     const bytes = this.#options.publishedBytes();
     if (bytes - this.#checkedBytes < this.context.limits.maxBackpressureBytes / 16) return;
     this.#checkedBytes = bytes;
-    for (const session of this.#byId.values()) session.checkBacklog();
+    for (const session of this.#all()) session.checkBacklog();
   }
 
   /** Closes every session of the user, for good; how many there were. */
@@ -123,7 +154,7 @@ export class Sessions implements Registry {
     let count = 0;
     let steps = 0;
     let began = performance.now();
-    for (const session of this.#byId.values()) {
+    for (const session of this.#all()) {
       if (session.user === user && act(session)) count++;
       if (++steps % WALK_STEP > 0 || performance.now() - began < WALK_MS) continue;
       await new Promise((next) => setImmediate(next));
@@ -132,9 +163,41 @@ export class Sessions implements Registry {
     return count;
   }
 
-  /** Closes every session, with the reason that `reasonFor` gives each. */
-  closeAll(code: (typeof closeCodes)["moving"], reasonFor: () => string): void {
+  /** How many have not been told to move; from the first call on those count that are welcomed later, too. */
+  get untold(): number {
+    this.#untold ??= new Set(this.#byId.values());
+    return this.#untold.size;
+  }
+
+  /**
+   * Tells the next `count` of those who have not been told to move, each at a moment of its own within `withinMs`;
+   * in `deadlineMs` they will be closed.
+   */
+  moveNext(count: number, withinMs: number, deadlineMs: number): void {
+    let left = count;
+    for (const session of this.#untold ?? []) {
+      if (left-- <= 0) return;
+      this.#untold?.delete(session);
+      session.move(Math.floor(Math.random() * withinMs), Math.max(0, Math.round(deadlineMs)));
+    }
+  }
+
+  /** Closes the next `count` sessions (all of them by default) with the request to come back, the reason from `reasonFor`. */
+  sendAway(reasonFor: () => string, count = Number.POSITIVE_INFINITY): void {
+    let left = count;
+    this.#isClosing = true;
+    for (const sessions of [this.#silent.keys(), this.#all()]) {
+      for (const session of sessions) {
+        if (left-- <= 0) break;
+        this.sentAway++;
+        session.close(closeCodes.moving, reasonFor());
+      }
+    }
+    this.#isClosing = false;
+  }
+
+  /** Nobody is left, or looked after any more. */
+  stop(): void {
     clearInterval(this.#timer);
-    for (const session of [...this.#silent.keys(), ...this.#byId.values()]) session.close(code, reasonFor());
   }
 }

@@ -118,6 +118,7 @@ export class WebSockets {
   /** Bytes of all frames published so far, each counted once, whatever the number of its readers. */
   publishedBytes = 0;
   #lookAtBytes = 0;
+  #taking = true;
 
   /** Registers the route, so that `publish` may be called from here on (before the first route it would crash). */
   constructor(app: TemplatedApp, options: WebSocketOptions, onError: (error: unknown) => void) {
@@ -150,6 +151,11 @@ export class WebSockets {
       this.#beat(slot, slots);
     }, this.#options.heartbeatMs / slots);
     this.#timer.unref();
+  }
+
+  /** Refuses new WebSockets from now on: a balancer may still have a connection for them. */
+  stopTaking(): void {
+    this.#taking = false;
   }
 
   stop(): void {
@@ -203,6 +209,9 @@ export class WebSockets {
       response.writeStatus(verdict.status).writeHeader("Content-Type", "text/plain");
       if (verdict.status.startsWith("426")) response.writeHeader("Sec-WebSocket-Version", "13");
       response.end(verdict.reason, true);
+    } else if (!this.#taking) {
+      response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", "1");
+      response.end("this node is ending: connect again, and come to another", true);
     } else if (this.#sessions === undefined || this.open >= this.#options.maxConnections) {
       response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", "2");
       response.end("as many connections as this server takes are open", true);

@@ -78,7 +78,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 // Left alone, such a client holds a process open for 16 s: the timeout is what tells.
 test("a client that does not read that it is closed does not hold the process open", { timeout: 10_000 }, async (t) => {
-  const { command, port } = await started(t, "--shutdown-ms", "100");
+  const { command, port } = await started(t, "--notice-ms", "0", "--drain-ms", "0", "--deadline-ms", "100");
   await deafClient(t, port);
   command.child.kill("SIGTERM");
   assert.deepEqual(await command.exited, done);
@@ -94,10 +94,10 @@ test("one Ctrl-C that arrives twice, as npm and a terminal pass it on, is one si
 });
 
 test("a second signal ends it at once", async (t) => {
-  const { command, port } = await started(t, "--shutdown-ms", "3600000");
+  const { command, port } = await started(t, "--deadline-ms", "3600000");
   await deafClient(t, port);
   command.child.kill("SIGTERM");
-  await command.line(/closing; a second signal ends at once$/);
+  await command.line(/draining; a second signal ends at once$/);
   const again = setInterval(() => command.child.kill("SIGTERM"), 50);
   t.after(() => clearInterval(again));
   assert.deepEqual(await command.exited, { code: 1, signal: null });
