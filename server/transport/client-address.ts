@@ -3,8 +3,8 @@ import { BlockList, isIP, SocketAddress } from "node:net";
 
 /** More balancers than that one behind the other are none; what a header has beyond them is not looked at. */
 const MAX_HOPS = 32;
-/** `[` an IPv6 address at its longest `]:65535`. */
-const MAX_ENTRY_LENGTH = 53;
+/** Longer than any address with its port and the spaces around it. */
+const MAX_ENTRY_LENGTH = 64;
 const MAPPED = "::ffff:";
 const MAPPED_BITS = 96;
 
@@ -53,7 +53,8 @@ export function forwardedFor(request: Headers): string {
 
 /** The address in an entry, which may have a port: `1.2.3.4:5678`, `[::1]:80`. `undefined` for what is none. */
 function addressIn(entry: string): string | undefined {
-  const text = entry.length > MAX_ENTRY_LENGTH + 8 ? "" : entry.trim();
+  if (entry.length > MAX_ENTRY_LENGTH) return undefined;
+  const text = entry.trim();
   const bare = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? text;
   return isIP(bare) === 0 || bare.includes("%") ? undefined : normalAddress(bare);
 }
