@@ -1,9 +1,9 @@
 /** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders. */
-import { WebSocket } from "ws";
 import { type Client, connect, type Position } from "../../client/index.js";
-import type { Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
+import type { Collected, Loss, Order, Progress, PublishOrder, Sample, SubscribeOrder } from "./crowd-protocol.js";
 import { BySdk, Once, Publisher, pace } from "./crowd-publisher.js";
 import { Subscriber } from "./crowd-subscriber.js";
+import { Way } from "./crowd-way.js";
 import { packPublished, Words } from "./packed.js";
 import { obey } from "./part.js";
 
@@ -15,7 +15,10 @@ const published: number[] = [];
 const losses: Loss[] = [];
 const errors = new Map<string, number>();
 const subscribers: Subscriber[] = [];
+/** Of the subscribers, in the order in which they came. */
 const ways: Way[] = [];
+const allWays: Way[] = [];
+const samples: Sample[] = [];
 const publishers: Publisher[] = [];
 const stops: (() => void)[] = [];
 const ends: { [room: string]: Position & { readonly at: number } } = {};
@@ -26,40 +29,12 @@ let dialed = Math.floor(Math.random() * 1000);
 /** Where the next connection goes: to the nodes in turn, as behind a name with several addresses. */
 const nextUrl = (): string => urls[dialed++ % urls.length] as string;
 
-/** Where nobody listens. */
-const NOWHERE = "http://127.0.0.1:1";
-
-/** One client's way to the nodes, which can be cut for a while. */
-class Way {
-  #awayUntil = 0;
-  #socket: WebSocket | undefined;
-  readonly Socket: new (
-    url: string,
-    protocols: string[],
-  ) => WebSocket;
-
-  constructor() {
-    const url = () => (Date.now() < this.#awayUntil ? NOWHERE : nextUrl());
-    const opened = (socket: WebSocket) => {
-      this.#socket = socket;
-    };
-    this.Socket = class extends WebSocket {
-      constructor(_: string, protocols: string[]) {
-        super(`${url().replace("http", "ws")}/v1/socket`, protocols, { perMessageDeflate: false });
-        opened(this);
-      }
-    };
-  }
-
-  cut(forMs: number): void {
-    this.#awayUntil = Date.now() + forMs;
-    this.#socket?.terminate();
-  }
-}
-
 function open(way: Way, queueSize = 1000): Client {
   const client = connect("http://nodes", { WebSocket: way.Socket, queueSize, maxDelayMs });
+  way.client = client;
+  allWays.push(way);
   let isConnected = false;
+  let wasConnected = false;
   client.on("error", (error) => fault(error.message));
   client.on("state", (state) => {
     // Only what ends a connection that stood: attempts that fail are its consequence.
@@ -67,6 +42,8 @@ function open(way: Way, queueSize = 1000): Client {
       losses.push({ at: Date.now(), code: state.code, reason: state.reason });
     }
     if (state.status !== "connecting") isConnected = state.status === "connected";
+    if (state.status === "connected") wasConnected = true;
+    else if (wasConnected) way.isDisturbed = true;
   });
   return client;
 }
@@ -83,7 +60,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     // A burst of connections is spread a little, so that it is the rooms that are tested and not the listen queue.
     else if (index % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 20));
-    const way = new Way();
+    const way = new Way(nextUrl);
     ways.push(way);
     const client = open(way);
     const subscriber = new Subscriber(`${process.pid}-${subscribers.length + 1}`, client, epochs);
@@ -99,7 +76,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
 
 function publish(order: PublishOrder): void {
   const mine = Array.from({ length: order.count }, (_, index) => {
-    const manner = order.manner === "sdk" ? new BySdk(open(new Way(), 100_000)) : new Once(nextUrl, losses);
+    const manner = order.manner === "sdk" ? new BySdk(open(new Way(nextUrl), 100_000)) : new Once(nextUrl, losses);
     return new Publisher(
       order.firstPublisher + index,
       order.rooms[index] ?? [],
@@ -127,9 +104,27 @@ function progress(far: { readonly [room: string]: Position }): Progress {
     behind: sum(subscribers.map((subscriber) => subscriber.behind(far))),
     joined: sum(subscribers.map((subscriber) => subscriber.joined)),
     deliveries: sum(subscribers.map((subscriber) => subscriber.deliveries)),
+    connected: allWays.filter((way) => way.node !== undefined).length,
     published: publishedCount,
     ends,
   };
+}
+
+/** Counts, at moments that are the same in all processes, how many clients are on each node. */
+function sample(everyMs: number): void {
+  const at = Math.ceil((Date.now() + 1) / everyMs) * everyMs;
+  setTimeout(() => {
+    const nodes: { [node: string]: number } = {};
+    for (const { node } of allWays) if (node !== undefined) nodes[node] = (nodes[node] ?? 0) + 1;
+    samples.push({ at, nodes });
+    sample(everyMs);
+  }, at - Date.now()).unref();
+}
+
+function closesByCode(): { [code: string]: number } {
+  const counts: { [code: string]: number } = {};
+  for (const code of allWays.flatMap((way) => way.closes)) counts[code] = (counts[code] ?? 0) + 1;
+  return counts;
 }
 
 function collect(): Collected {
@@ -139,6 +134,10 @@ function collect(): Collected {
     losses,
     gapsMs: subscribers.flatMap((subscriber) => subscriber.gapsMs),
     errors: [...errors].map(([text, count]) => `${count} × ${text}`),
+    sockets: allWays.map((way) => way.opened),
+    disturbed: allWays.filter((way) => way.isDisturbed).length,
+    closes: closesByCode(),
+    samples,
   };
 }
 
@@ -156,6 +155,9 @@ async function act(order: Order): Promise<unknown> {
       return undefined;
     case "cut":
       for (const way of ways.slice(0, Math.ceil(ways.length * order.share))) way.cut(order.forMs);
+      return undefined;
+    case "sample":
+      sample(order.everyMs);
       return undefined;
     case "progress":
       return progress(order.ends);

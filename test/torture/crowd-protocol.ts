@@ -37,6 +37,8 @@ export type Order =
   | { readonly type: "stop" }
   /** Cuts the connections of a share of the subscribers, the first that came, and keeps them away. */
   | { readonly type: "cut"; readonly share: number; readonly forMs: number }
+  /** Counts from now on, so often, on which node how many clients are. */
+  | { readonly type: "sample"; readonly everyMs: number }
   /** Whether each subscriber is at or past the given position of its rooms, and every publish is answered. */
   | { readonly type: "progress"; readonly ends: { readonly [room: string]: Position } }
   | { readonly type: "collect" };
@@ -48,6 +50,8 @@ export type Progress = {
   readonly behind: number;
   readonly joined: number;
   readonly deliveries: number;
+  /** Clients, subscribers and publishers, that have a session. */
+  readonly connected: number;
   readonly published: number;
   /** The newest acknowledged position of each room. */
   readonly ends: { readonly [room: string]: Position & { readonly at: number } };
@@ -56,6 +60,9 @@ export type Progress = {
 /** A connection that ended without this side having ended it. */
 export type Loss = { readonly at: number; readonly code: number; readonly reason: string };
 
+/** How many clients are on each node, by its name, at a moment, in Unix milliseconds. */
+export type Sample = { readonly at: number; readonly nodes: { readonly [node: string]: number } };
+
 export type Collected = {
   readonly records: PackedRecords;
   readonly losses: readonly Loss[];
@@ -63,4 +70,11 @@ export type Collected = {
   readonly gapsMs: readonly number[];
   /** What went wrong, counted. */
   readonly errors: readonly string[];
+  /** Of each client, subscribers and publishers, how many of its connections have stood. */
+  readonly sockets: readonly number[];
+  /** How many clients have shown the application that they were not connected, having been it once. */
+  readonly disturbed: number;
+  /** How many of the connections have ended, by their close codes. */
+  readonly closes: { readonly [code: string]: number };
+  readonly samples: readonly Sample[];
 };

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Position } from "../../protocol/positions.js";
 import type { Scope } from "../support/services/scope.js";
-import type { Collected, Loss, Order, Progress, PublishOrder, SubscribeOrder } from "./crowd-protocol.js";
+import type { Collected, Order, Progress, PublishOrder, Sample, SubscribeOrder } from "./crowd-protocol.js";
 import { unpack } from "./packed.js";
 import { Part } from "./part.js";
 import type { Records } from "./records.js";
@@ -21,13 +21,8 @@ export type Publishing = {
   readonly manner?: PublishOrder["manner"];
 };
 
-export type Told = {
-  readonly records: Records;
-  readonly losses: readonly Loss[];
-  readonly gapsMs: readonly number[];
-  /** What went wrong, counted. */
-  readonly errors: readonly string[];
-};
+/** What all of its processes have collected. */
+export type Told = Omit<Collected, "records"> & { readonly records: Records };
 
 export class Crowd {
   readonly #parts: readonly Part<Order>[];
@@ -103,6 +98,11 @@ export class Crowd {
     await this.#all(() => ({ type: "cut", share, forMs }));
   }
 
+  /** Counts from now on, so often, on which node how many clients are; `collect` tells. */
+  async sample(everyMs: number): Promise<void> {
+    await this.#all(() => ({ type: "sample", everyMs }));
+  }
+
   /** Publishes no more; what waits for an answer goes on waiting. */
   async stop(): Promise<void> {
     await this.#all(() => ({ type: "stop" }));
@@ -122,6 +122,7 @@ export class Crowd {
       behind: sum((one) => one.behind),
       joined: sum((one) => one.joined),
       deliveries: sum((one) => one.deliveries),
+      connected: sum((one) => one.connected),
       published: sum((one) => one.published),
       ends: newest,
     };
@@ -139,10 +140,31 @@ export class Crowd {
       losses: all.flatMap((one) => one.losses),
       gapsMs: all.flatMap((one) => one.gapsMs),
       errors: all.flatMap((one) => one.errors),
+      sockets: all.flatMap((one) => one.sockets),
+      disturbed: all.reduce((total, one) => total + one.disturbed, 0),
+      closes: totals(all.map((one) => one.closes)),
+      samples: summed(all.map((one) => one.samples)),
     };
   }
 
   async end(): Promise<void> {
     await Promise.all(this.#parts.map((part) => part.end()));
   }
+}
+
+type Counts = { readonly [name: string]: number };
+
+function totals(all: readonly Counts[]): Counts {
+  const total: { [name: string]: number } = {};
+  for (const [name, count] of all.flatMap((counts) => Object.entries(counts))) total[name] = (total[name] ?? 0) + count;
+  return total;
+}
+
+/** What the processes counted at the same moments, taken together; moments that one of them missed are left out. */
+function summed(all: readonly (readonly Sample[])[]): Sample[] {
+  const others = all.slice(1).map((samples) => new Map(samples.map((one) => [one.at, one.nodes])));
+  return (all[0] ?? []).flatMap(({ at, nodes }) => {
+    const theirs = others.map((byMoment) => byMoment.get(at));
+    return theirs.every((one) => one !== undefined) ? [{ at, nodes: totals([nodes, ...theirs]) }] : [];
+  });
 }

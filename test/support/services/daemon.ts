@@ -15,6 +15,13 @@ export interface DaemonOptions {
   readonly ready: (pid: number) => Promise<boolean>;
 }
 
+/** Starts a program that ends with this process, where the kernel can see to that. Its output is piped. */
+export function spawnBound(program: string, args: readonly string[]): ChildProcess {
+  const stdio = ["ignore", "pipe", "pipe"] as const;
+  if (!existsSync(SETPRIV)) return spawn(program, args, { stdio: [...stdio] });
+  return spawn(SETPRIV, ["--pdeathsig", "KILL", program, ...args], { stdio: [...stdio] });
+}
+
 /** One server program, started, ended and started again as a child of this process. */
 export class Daemon {
   readonly #options: DaemonOptions;
@@ -45,7 +52,7 @@ export class Daemon {
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.#options.program} runs already`);
     this.#output = "";
-    const child = this.#spawn();
+    const child = spawnBound(this.#options.program, this.#options.args);
     this.#child = child;
     const keep = (text: string) => {
       this.#output = (this.#output + text).slice(-OUTPUT_KEPT);
@@ -80,13 +87,6 @@ export class Daemon {
 
   resume(): void {
     process.kill(this.pid, "SIGCONT");
-  }
-
-  #spawn(): ChildProcess {
-    const { program, args } = this.#options;
-    const stdio = ["ignore", "pipe", "pipe"] as const;
-    if (!existsSync(SETPRIV)) return spawn(program, args, { stdio: [...stdio] });
-    return spawn(SETPRIV, ["--pdeathsig", "KILL", program, ...args], { stdio: [...stdio] });
   }
 
   async #ready(child: ChildProcess): Promise<boolean> {
