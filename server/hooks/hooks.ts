@@ -16,7 +16,7 @@ export type AuthenticateQuestion = {
   readonly token?: string | undefined;
   /** The page's origin, as the browser says. */
   readonly origin?: string | undefined;
-  /** The address at the other end of the TCP connection. */
+  /** The IP address of the client: the other end of the TCP connection, or what a balancer in `trustProxy` says of it. */
   readonly address: string;
 };
 

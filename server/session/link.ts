@@ -4,7 +4,7 @@ import type { CloseCode } from "../../protocol/codes.js";
 /** What a session sees of its transport. Every method may be called at any time, also after the end, and throws nothing. */
 export interface Link {
   readonly codec: ServerCodec;
-  /** The address at the other end; what it is after the end of the link is not promised. */
+  /** The IP address of the client, in the one form that `normalAddress` gives it. */
   readonly address: string;
   readonly origin: string | undefined;
   send(frame: Wire): void;

@@ -4,6 +4,7 @@ import type { CloseCode } from "../../protocol/codes.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
 import type { Sessions } from "../session/sessions.js";
+import { forwardedFor, TrustedProxies } from "./client-address.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
 export type WebSocketOptions = OriginRules & {
@@ -12,6 +13,8 @@ export type WebSocketOptions = OriginRules & {
   readonly maxConnections: number;
   readonly idleTimeoutMs: number;
   readonly heartbeatMs: number;
+  /** The load balancers whose `X-Forwarded-For` is believed, as addresses and ranges. */
+  readonly trustProxy: readonly string[];
 };
 
 /** Frames beyond the limit are answered up to this many times it; beyond that the native code closes the connection. */
@@ -35,20 +38,18 @@ type UserData = { readonly link: WebSocketLink };
 class WebSocketLink implements Link {
   readonly codec: ServerCodec;
   readonly origin: string | undefined;
+  readonly address: string;
   readonly #slot: number;
   /** Gone once the socket is: any use of it after that would throw. */
   ws: WebSocket<UserData> | undefined;
   session: Session | undefined;
   #looking = false;
 
-  constructor(codec: ServerCodec, origin: string | undefined, slot: number) {
+  constructor(codec: ServerCodec, origin: string | undefined, address: string, slot: number) {
     this.codec = codec;
     this.origin = origin;
+    this.address = address;
     this.#slot = slot;
-  }
-
-  get address(): string {
-    return this.ws === undefined ? "" : normalAddress(this.ws.getRemoteAddressAsText());
   }
 
   send(frame: Wire): void {
@@ -94,21 +95,11 @@ function fitting(reason: string): string {
   return read === reason.length ? reason : reason.slice(0, read);
 }
 
-/** An address as text, IPv4 in its own form also where it came mapped into IPv6. */
-function normalAddress(text: ArrayBuffer): string {
-  const address = Buffer.from(text).toString();
-  const mapped = /^(?:0000:){5}ffff:([0-9a-f]{2})([0-9a-f]{2}):([0-9a-f]{2})([0-9a-f]{2})$/.exec(address);
-  if (mapped === null) return address.replace(/^::ffff:/, "");
-  return mapped
-    .slice(1)
-    .map((part) => Number.parseInt(part, 16))
-    .join(".");
-}
-
 /** The WebSocket route, and the way from a room to everyone in it. */
 export class WebSockets {
   readonly #app: TemplatedApp;
   readonly #options: WebSocketOptions;
+  readonly #trusted: TrustedProxies;
   readonly #onError: (error: unknown) => void;
   #sessions: Sessions | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -124,6 +115,7 @@ export class WebSockets {
   constructor(app: TemplatedApp, options: WebSocketOptions, onError: (error: unknown) => void) {
     this.#app = app;
     this.#options = options;
+    this.#trusted = new TrustedProxies(options.trustProxy);
     this.#onError = onError;
     app.ws<UserData>("/v1/socket", {
       maxPayloadLength: options.maxFrameBytes * OVERSIZE,
@@ -217,7 +209,10 @@ export class WebSockets {
       response.end("as many connections as this server takes are open", true);
     } else {
       this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
-      const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, this.#next);
+      // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
+      const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+      const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
+      const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, address, this.#next);
       // No extension is offered: compression would cost memory for every connection.
       response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
     }
