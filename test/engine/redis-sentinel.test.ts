@@ -7,7 +7,7 @@ import type { Broker, Deliver, Suspect } from "../../server/engine/engine.js";
 import { eventually } from "../support/eventually.js";
 import { type Redis, startRedis, startReplica } from "../support/services/redis.js";
 import type { Scope } from "../support/services/scope.js";
-import { type Sentinels, startSentinels } from "../support/services/sentinel.js";
+import { type SentinelOptions, type Sentinels, startSentinels } from "../support/services/sentinel.js";
 import { openNode, redisOptions, untilWell } from "./redis-ground.js";
 
 const ROOM = "room:1";
@@ -15,10 +15,10 @@ const urlOf = (sentinels: Sentinels): string =>
   `redis+sentinel://${sentinels.hosts.map(({ host, port }) => `${host}:${port}`).join("+")}/${sentinels.masterName}`;
 
 /** A primary, a replica, and three sentinels over them. */
-async function watched(scope: Scope, persistent = false) {
-  const primary = await startRedis(scope, { persistent });
+async function watched(scope: Scope, options?: SentinelOptions & { readonly persistent: boolean }) {
+  const primary = await startRedis(scope, options);
   const replica = await startReplica(scope, primary);
-  return { primary, replica, sentinels: await startSentinels(scope, primary) };
+  return { primary, replica, sentinels: await startSentinels(scope, primary, options) };
 }
 
 async function nodeOn(t: TestContext, sentinels: Sentinels, deliver?: Deliver, suspect?: Suspect): Promise<Broker> {
@@ -41,7 +41,8 @@ async function publishAtLast(broker: Broker, value: unknown): Promise<Position> 
 const ends: (() => Promise<void>)[] = [];
 let cluster: { primary: Redis; sentinels: Sentinels };
 before(async () => {
-  cluster = await watched({ after: (end) => void ends.push(end) }, true);
+  // Nothing counts as down here: the primary comes back after each outage.
+  cluster = await watched({ after: (end) => void ends.push(end) }, { persistent: true, downAfterMs: 600_000 });
 });
 after(async () => {
   for (const end of ends.reverse()) await end();
@@ -55,7 +56,7 @@ conformance("redis, behind sentinels", {
     return {
       node: (deliver, suspect) => openNode(options, deliver, suspect),
       advance: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      // The sentinels stand still, so that they do not put another in its place: that is tested below.
+      // The sentinels stand still, too: whoever asks them gets no answer. Another primary in its place is tested below.
       async outage(during) {
         for (const sentinel of sentinels.nodes) sentinel.pause();
         await primary.kill();
