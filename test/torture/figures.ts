@@ -29,6 +29,22 @@ export function latencies(records: Records, of: (one: Published) => boolean = ()
   return values;
 }
 
+/**
+ * Each client's longest wait for an event: from the moment it was published to the moment the client saw it, in
+ * milliseconds. Of a share of the events; a client that has seen none of them is left out.
+ */
+export function longestByClient(records: Records, of: (one: Published) => boolean): number[] {
+  const sentAt = new Map(records.published.filter(of).map((one) => [keyOf(one), one.sentAt]));
+  const longest = new Map<string, number>();
+  for (const { subscriber, room, entries } of records.logs) {
+    for (const entry of entries) {
+      const at = entry.type === "event" ? sentAt.get(keyOf({ ...entry, room })) : undefined;
+      if (at !== undefined) longest.set(subscriber, Math.max(longest.get(subscriber) ?? 0, entry.at - at));
+    }
+  }
+  return [...longest.values()];
+}
+
 /** Deliveries that come later than this after their acknowledgement show that a room is not whole yet, in milliseconds. */
 const LATE_MS = 1000;
 

@@ -44,7 +44,7 @@ export class Torture implements Scope {
    * Clients of these nodes, in so many processes. `maxDelayMs` is theirs: less than what it is by default makes up for
    * restarts that follow each other faster than they would.
    */
-  startCrowd(nodes: readonly NodeProcess[], processes = 1, maxDelayMs = 30_000): Promise<Crowd> {
+  startCrowd(nodes: readonly { readonly url: string }[], processes = 1, maxDelayMs = 30_000): Promise<Crowd> {
     const urls = nodes.map((node) => node.url);
     return Crowd.start(this, urls, processes, maxDelayMs);
   }
