@@ -21,5 +21,5 @@ web.listen(Number(process.env["PORT"] ?? 8080), "127.0.0.1", () => {
 });
 process.once("SIGTERM", () => {
   web.close();
-  void rooms.close();
+  void rooms.drain();
 });
