@@ -2,6 +2,7 @@ import type { EventsHead, ServerCodec, Wire } from "../../protocol/codec.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import type { Position } from "../../protocol/positions.js";
 import type { Broker, History } from "../engine/engine.js";
+import { type LogReads, PAGE_EVENTS } from "./log-reads.js";
 import type { KindRules } from "./rules.js";
 import { Tail } from "./tail.js";
 
@@ -12,8 +13,6 @@ export interface Fanout {
 
 /** The most bytes of events in one frame; one event alone may be more. */
 export const PAGE_BYTES = 256 * 1024;
-/** How many events are read from the log at once. */
-export const PAGE_EVENTS = 500;
 /** The most events a tail keeps: a bound for kinds that keep very long histories. */
 const MAX_TAIL_EVENTS = 1000;
 /** The pause before a log that could not be read is read again, in milliseconds: doubled up to the second, with jitter. */
@@ -46,6 +45,7 @@ export class Room {
   readonly name: string;
   readonly rules: KindRules;
   readonly #broker: Broker;
+  readonly #reads: LogReads;
   readonly #fanout: Fanout;
   readonly #readers: Readers = new Map();
   #tail: Tail | undefined;
@@ -64,10 +64,11 @@ export class Room {
   /** Links here, and joins under way: what keeps the room open. */
   holds = 0;
 
-  constructor(name: string, rules: KindRules, broker: Broker, fanout: Fanout) {
+  constructor(name: string, rules: KindRules, broker: Broker, reads: LogReads, fanout: Fanout) {
     this.name = name;
     this.rules = rules;
     this.#broker = broker;
+    this.#reads = reads;
     this.#fanout = fanout;
   }
 
@@ -92,7 +93,7 @@ export class Room {
     await this.#broker.subscribe(this.name, this.rules);
     if (!this.hasHistory) return;
     const warm = Math.min(this.rules.history.size, PAGE_EVENTS);
-    this.#begin(await this.#broker.history(this.name, {}, warm, this.rules));
+    this.#begin(await this.#reads.read(this.name, {}, warm, this.rules));
   }
 
   async close(): Promise<void> {
@@ -157,6 +158,7 @@ export class Room {
    */
   refresh(): Promise<void> {
     this.#suspect = true;
+    this.#reads.forget(this.name);
     return this.#tail === undefined ? Promise.resolve() : this.#repair();
   }
 
@@ -195,7 +197,7 @@ export class Room {
         const since = { epoch: tail.epoch, offset: tail.end };
         const heard = this.#heard;
         const heardEpoch = this.#heardEpoch;
-        const read = await this.#broker.history(this.name, { since }, PAGE_EVENTS, this.rules);
+        const read = await this.#reads.read(this.name, { since }, PAGE_EVENTS, this.rules);
         this.#apply(since, read);
         // The log is the truth: what was heard of before this read and is not in it is not there to wait for (an
         // event of an epoch that has passed, say). What was heard of during the read may well be.
@@ -241,6 +243,11 @@ export class Room {
   /** See `Tail.after`; `undefined` too where `since` is of another epoch. */
   after(since: Position): readonly RoomEvent[] | undefined {
     return this.#tail?.epoch === since.epoch ? this.#tail.after(since.offset) : undefined;
+  }
+
+  /** What the log has next after `since`, in one read for all who ask at about the same time. See `LogReads.after`. */
+  read(since: Position): Promise<readonly RoomEvent[] | undefined> {
+    return this.#reads.after(this.name, since, this.rules);
   }
 
   /** Counts a reader in. The caller has just flushed, and puts the reader's link into the room in the same turn. */

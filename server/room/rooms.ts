@@ -1,6 +1,7 @@
 import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
 import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
+import { LogReads } from "./log-reads.js";
 import { type Fanout, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 
@@ -34,6 +35,7 @@ const CHECK_SLICES = 20;
 /** The rooms with someone here, and those that had someone a moment ago. */
 export class Rooms {
   readonly broker: Broker;
+  readonly reads: LogReads;
   readonly #options: RoomsOptions;
   readonly #rooms = new Map<string, Room>();
   /** One promise for all who open the same room. */
@@ -59,12 +61,18 @@ export class Rooms {
       else this.strays++;
     };
     this.broker = options.openBroker(deliver, (name) => this.#suspect(name));
+    this.reads = new LogReads(this.broker);
     this.#every(Math.max(10, Math.min(1000, options.lingerMs / 4)), () => this.#sweep());
     if (options.checkMs > 0) this.#startChecks(options.checkMs);
   }
 
   get size(): number {
     return this.#rooms.size;
+  }
+
+  /** How many times events were read from logs; the slow look at all tails reads none. */
+  get logReads(): number {
+    return this.reads.count;
   }
 
   rulesFor(room: string): KindRules {
@@ -101,7 +109,7 @@ export class Rooms {
   }
 
   async #open(name: string): Promise<Room> {
-    const room = new Room(name, this.rulesFor(name), this.broker, this.#options.fanout);
+    const room = new Room(name, this.rulesFor(name), this.broker, this.reads, this.#options.fanout);
     // It takes deliveries from here on: what comes before its tail is noted as heard of.
     this.#rooms.set(name, room);
     try {
@@ -130,6 +138,7 @@ export class Rooms {
 
   #sweep(): void {
     const now = performance.now();
+    this.reads.sweep(now);
     for (const [room, until] of this.#lingering) {
       if (until > now) return;
       this.#close(room);

@@ -1,7 +1,6 @@
 import type { RoomEvent } from "../../protocol/event.js";
 import type { Position } from "../../protocol/positions.js";
-import type { Broker } from "../engine/engine.js";
-import { PAGE_EVENTS, pageLength, type Room } from "./room.js";
+import { pageLength, type Room } from "./room.js";
 
 /** The cut between what a joiner gets in the answer and what reaches it as a member. */
 export type Cut = {
@@ -14,8 +13,8 @@ export type Cut = {
 /** Who is being brought up to the room. */
 export interface Joiner {
   /**
-   * `undefined` where the joiner may be given more at once; else resolves when it has read so far that it is worth asking
-   * again: others may be waiting for the same joiner, and the first of them may fill it up again.
+   * `undefined` where the joiner may be given more at once; else resolves when it has read so far, or it is its turn, so
+   * that it is worth asking again: others may be waiting for the same joiner, and the first of them may fill it up again.
    */
   ready(): Promise<void> | undefined;
   /** How many bytes of events a page may hold, and the answer itself. */
@@ -36,21 +35,18 @@ export interface Joiner {
  * Brings a joiner from `since` to the room's tail, a page at a time, and makes the cut: `undefined` means
  * that it is made already, a promise that it is made, or the joiner gone, once it resolves.
  */
-export function stitch(
-  room: Room,
-  broker: Broker,
-  since: Position | undefined,
-  joiner: Joiner,
-): Promise<void> | undefined {
+export function stitch(room: Room, since: Position | undefined, joiner: Joiner): Promise<void> | undefined {
   if (since === undefined || !room.hasHistory) return cutAt(room, joiner, [], false);
-  return catchUp(room, broker, since, joiner);
+  return catchUp(room, since, joiner);
 }
 
-async function catchUp(room: Room, broker: Broker, since: Position, joiner: Joiner): Promise<void> {
+async function catchUp(room: Room, since: Position, joiner: Joiner): Promise<void> {
   let from = since;
   /** Read from the log, and not handed over yet: a short rest goes into the answer itself. */
   let read: readonly RoomEvent[] = [];
   let refreshed = false;
+  /** The log does not reach back to `from`. */
+  let lost = false;
   while (!joiner.gone) {
     const waiting = joiner.ready();
     if (waiting !== undefined) {
@@ -59,7 +55,7 @@ async function catchUp(room: Room, broker: Broker, since: Position, joiner: Join
     }
     const position = room.position as Position;
     // The log would say so too; this spares it the question.
-    if (position.epoch !== since.epoch) return cutAt(room, joiner, [], false);
+    if (lost || position.epoch !== since.epoch) return cutAt(room, joiner, [], false);
     const previous = read.length > 0 ? (read[read.length - 1] as RoomEvent).offset : from.offset;
     if (previous > position.offset) {
       // A reader ahead of this node: look once how far the log really is, and believe nobody beyond it.
@@ -80,12 +76,9 @@ async function catchUp(room: Room, broker: Broker, since: Position, joiner: Join
       read = read.slice(count);
       if (read.length > 0 || rest !== undefined) continue;
     }
-    const { events: next } = await broker.history(room.name, { since: from }, PAGE_EVENTS, room.rules);
-    if (next === undefined || next.length === 0) {
-      if (!joiner.gone) cutAt(room, joiner, [], false);
-      return;
-    }
-    read = next;
+    // Many may have waited for the same read: each goes on when it is ready again.
+    read = (await room.read(from)) ?? [];
+    lost = read.length === 0;
   }
 }
 

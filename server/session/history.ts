@@ -26,7 +26,7 @@ async function readHistory(session: Session, frame: Received<"history">): Promis
   // Several answers at once are more than a connection should hold; each waits until the one before it is read.
   for (let waiting = session.hasRead(); waiting !== undefined; waiting = session.hasRead()) await waiting;
   const limit = Math.min(frame.limit ?? HISTORY_LIMIT.usual, HISTORY_LIMIT.most);
-  const read = await rooms.broker.history(frame.room, { since: frame.since, before: frame.before }, limit, rules);
+  const read = await rooms.reads.read(frame.room, { since: frame.since, before: frame.before }, limit, rules);
   if (read.events === undefined) {
     throw new Refusal(
       "bad_request",

@@ -49,7 +49,7 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
   const membership: Membership = { room, state: "joining" };
   session.rooms.set(room.name, membership);
   const joining = new Joining(session, frame.id, membership);
-  return stitch(room, session.context.rooms.broker, frame.since, joining)?.then(
+  return stitch(room, frame.since, joining)?.then(
     () => {
       if (membership.state === "joining" && session.state === "open") throw leftMeanwhile();
     },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Position } from "../../protocol/positions.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
 import { SimulatedCluster, Subscriber, type Tally } from "../support/simulated-cluster.js";
@@ -19,19 +20,31 @@ async function live(seed: number, isShared: boolean, tally: Tally): Promise<void
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random, (deliver) => log.broker(deliver));
   const subscribers = Array.from({ length: 3 }, () => new Subscriber(truth));
+  const past: (Position | undefined)[] = [undefined];
   const failures: unknown[] = [];
   const go = (promise: Promise<void>): void => {
     promise.catch((error: unknown) => failures.push(error));
   };
+  /** Many come back at once, each from where it or another was at some time. */
+  const storm = (): void => {
+    for (let count = 0; count < 6; count++) {
+      const subscriber = new Subscriber(truth);
+      subscriber.position = random.pick(past);
+      subscribers.push(subscriber);
+      go(subscriber.join(random.pick(cluster.nodes)));
+    }
+  };
   try {
     for (let step = 0; step < 60; step++) {
       const dice = random.next();
+      past.push(random.pick(subscribers).position);
       if (dice < 0.35) await truth.publish(random.pick(cluster.nodes), rules);
       else if (dice < 0.5) go(random.pick(subscribers).join(random.pick(cluster.nodes)));
       else if (dice < 0.58) random.pick(subscribers).leave();
       else if (dice < 0.62) log.lose(random.below(4));
       else if (dice < 0.66) log.pass();
       else if (dice < 0.69) random.pick(cluster.nodes).suspect();
+      else if (dice < 0.72 && subscribers.length < 20) storm();
       else if (schedule.size > 0) await schedule.step();
     }
     cluster.faults = { loss: 0, reorder: false };

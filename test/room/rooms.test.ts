@@ -307,8 +307,8 @@ test("a reader who is ahead of this node waits until the node has caught up, and
   assert.equal(room.position?.offset, 0, "the node lags");
   const epoch = room.position.epoch;
   const cuts: Cut[] = [];
-  await stitch(room, broker, { epoch, offset: 2 }, joinerWith(cuts));
-  await stitch(room, broker, { epoch, offset: 99 }, joinerWith(cuts));
+  await stitch(room, { epoch, offset: 2 }, joinerWith(cuts));
+  await stitch(room, { epoch, offset: 99 }, joinerWith(cuts));
   assert.deepEqual(
     cuts.map((cut) => [cut.recovered, cut.events.map((event) => event.offset)]),
     [
@@ -325,7 +325,78 @@ test("who comes back to a warm room costs no read of the log", async (t) => {
   for (const data of [1, 2, 3]) await publish(data);
   const reads = broker.reads;
   const cuts: Cut[] = [];
-  for (let count = 0; count < 50; count++) await stitch(room, broker, since, joinerWith(cuts));
+  for (let count = 0; count < 50; count++) await stitch(room, since, joinerWith(cuts));
   assert.equal(cuts.filter((cut) => cut.recovered && cut.events.length === 3).length, 50);
   assert.equal(broker.reads, reads);
+});
+
+/** A node with 1,200 events in the log of a room that its tail does not reach back to. */
+async function longLog(t: TestContext) {
+  const node = nodeOf(t, { rules: { history: { size: 2000, ageMs: 3_600_000 } } });
+  for (let n = 1; n <= 1200; n++) await node.publish(n);
+  const room = await node.rooms.hold("r:1");
+  const epoch = room.position?.epoch as string;
+  /** Joins from there; the offsets it is given before the cut and in it. */
+  const joined = async (offset: number): Promise<(number | undefined)[]> => {
+    const cuts: Cut[] = [];
+    const given: (number | undefined)[] = [];
+    const page = (events: readonly RoomEvent[]): void => void given.push(...events.map((event) => event.offset));
+    await stitch(room, { epoch, offset }, { ...joinerWith(cuts), page });
+    return [...given, ...(cuts[0]?.events ?? []).map((event) => event.offset), cuts[0]?.recovered ? -1 : -2];
+  };
+  const after = (offset: number): number[] => [
+    ...Array.from({ length: 1200 - offset }, (_, at) => offset + 1 + at),
+    -1,
+  ];
+  return { ...node, joined, after };
+}
+
+test("a crowd that comes back to one old position shares the reads of the log", async (t) => {
+  const { broker, rooms, joined, after } = await longLog(t);
+  const runs = await Promise.all(Array.from({ length: 200 }, () => joined(10)));
+  for (const run of runs) assert.deepEqual(run, after(10));
+  // One to open the room, and two pages up to its tail.
+  assert.deepEqual([broker.reads, rooms.logReads], [3, 3]);
+});
+
+test("those who come back to other places in what was just read, or are on their way there, cost no read", async (t) => {
+  const { broker, joined, after } = await longLog(t);
+  const offsets = Array.from({ length: 100 }, (_, index) => 10 + index * 4);
+  const runs = await Promise.all(offsets.map(joined));
+  for (const [index, run] of runs.entries()) assert.deepEqual(run, after(offsets[index] as number));
+  assert.equal(broker.reads, 3);
+  assert.deepEqual(await joined(333), after(333));
+  assert.equal(broker.reads, 3);
+});
+
+test("a crowd that was away for longer than the log keeps events is told so at the price of one read", async (t) => {
+  const { rooms, broker, publish } = nodeOf(t, { rules: { history: { size: 5, ageMs: 3_600_000 } } });
+  for (let n = 1; n <= 20; n++) await publish(n);
+  const room = await rooms.hold("r:1");
+  const since = { epoch: room.position?.epoch as string, offset: 3 };
+  const cuts: Cut[] = [];
+  await Promise.all(Array.from({ length: 100 }, () => stitch(room, since, joinerWith(cuts))));
+  assert.equal(cuts.filter((cut) => !cut.recovered && cut.events.length === 0).length, 100);
+  assert.equal(broker.reads, 2);
+});
+
+test("what was read for others is not kept for long, nor when the log may have lost events", async (t) => {
+  const { broker, rooms, joined, after } = await longLog(t);
+  await joined(10);
+  const { reads } = broker;
+  rooms.reads.forget("r:1");
+  assert.deepEqual(await joined(10), after(10));
+  assert.equal(broker.reads, reads + 2);
+  rooms.reads.sweep(performance.now() + 1001);
+  await joined(10);
+  assert.equal(broker.reads, reads + 4);
+});
+
+test("a read that fails fails those who share it, and the next one asks again", async (t) => {
+  const { broker, joined, after } = await longLog(t);
+  broker.failing = true;
+  const runs = await Promise.allSettled(Array.from({ length: 10 }, () => joined(10)));
+  assert.equal(runs.filter((run) => run.status === "rejected").length, 10);
+  broker.failing = false;
+  assert.deepEqual(await joined(10), after(10));
 });

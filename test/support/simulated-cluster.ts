@@ -173,7 +173,7 @@ export class Subscriber {
     let entered = false;
     let reading = false;
     if (!gone())
-      await stitch(room, node.rooms.broker, this.position, {
+      await stitch(room, this.position, {
         get gone() {
           return gone();
         },
