@@ -107,7 +107,7 @@ export const serverFrames = {
     fields: { id: "id", room: "room", position: "position?", recovered: "bool", members: "members?", events: "events" },
   },
   left: { number: 34, fields: { id: "id" } },
-  renewed: { number: 35, fields: { id: "id", expiresInMs: "uint?" } },
+  renewed: { number: 35, fields: { id: "id", expiresInMs: "uint?", session: "string?" } },
   pong: { number: 36, fields: { id: "id" } },
   published: { number: 37, fields: { id: "id", position: "position?" } },
   history: { number: 38, fields: { id: "id", position: "position?", more: "bool", events: "events" } },

@@ -60,23 +60,32 @@ function welcome(session: Session, frame: Received<"hello">, identity: Identity,
   session.user = identity.user;
   session.info = identity.info;
   session.expiresAt = identity.expiresAt;
-  const { user, info, expiresAt } = identity;
-  const tokenDigest = digestOf(frame.token);
-  const ticket = { session: session.id, user, info, expiresAt, tokenDigest, issuedAt: Date.now() };
   const answer: { -readonly [N in keyof ServerFrame<"welcome">]: ServerFrame<"welcome">[N] } = {
     type: "welcome",
     id: frame.id,
-    session: context.tickets.seal(ticket),
+    session: ticketOf(session, frame.token),
     node: context.node,
     resumed: resumedId !== undefined,
     heartbeatMs: context.heartbeatMs,
     limits: { maxFrameBytes, maxRooms, maxRequests },
   };
-  if (user !== undefined) answer.user = user;
-  if (expiresAt !== undefined) answer.expiresInMs = leftMs(expiresAt);
+  if (session.user !== undefined) answer.user = session.user;
+  if (session.expiresAt !== undefined) answer.expiresInMs = leftMs(session.expiresAt);
   session.send(answer);
   session.link.beat();
   session.opened();
+}
+
+/** What the session can be resumed with, as it is now, beside the token that says so. */
+function ticketOf({ id, user, info, expiresAt, context }: Session, token: string | undefined): string {
+  return context.tickets.seal({
+    session: id,
+    user,
+    info,
+    expiresAt,
+    tokenDigest: digestOf(token),
+    issuedAt: Date.now(),
+  });
 }
 
 export async function renew(session: Session, frame: Received<"renew">): Promise<void> {
@@ -95,5 +104,7 @@ export async function renew(session: Session, frame: Received<"renew">): Promise
     type: "renewed",
     id: frame.id,
     ...optional("expiresInMs", identity.expiresAt === undefined ? undefined : leftMs(identity.expiresAt)),
+    // The one it has is of the token before: a resume with it would ask the application again.
+    session: ticketOf(session, frame.token),
   });
 }

@@ -61,6 +61,7 @@ export const serverExamples: readonly ServerFrame[] = [
   { type: "left", id: 3 },
   { type: "renewed", id: 8 },
   { type: "renewed", id: 8, expiresInMs: 3_600_000 },
+  { type: "renewed", id: 8, expiresInMs: 3_600_000, session: "s_9f" },
   { type: "pong", id: 9 },
   { type: "published", id: 3, position: here },
   { type: "published", id: 3 },

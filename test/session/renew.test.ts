@@ -61,3 +61,20 @@ test("a renewal that is answered after the session's end changes nothing for who
   assert.equal(second.closed, undefined);
   assert.equal(server.connections, 1);
 });
+
+test("a resume after a renewal asks the application nothing: the ticket is of the new token", async (t) => {
+  const asked: string[] = [];
+  const server = await startServer(t, {
+    authenticate: ({ token = "" }) => {
+      asked.push(token);
+      return authenticate({ token });
+    },
+  });
+  const first = await connect(t, server, { hello: { token: "ann:60000" } });
+  const { session = "" } = await first.ask("renewed", { type: "renew", token: "ann:90000" });
+  const second = await connect(t, server, { hello: { token: "ann:90000", session } });
+  assert.equal(second.welcome.resumed, true);
+  assert.equal(second.welcome.user, "ann");
+  assert.ok((second.welcome.expiresInMs ?? 0) > 60_000, "it is good for as long as the new token");
+  assert.deepEqual(asked, ["ann:60000", "ann:90000"]);
+});
