@@ -13,13 +13,19 @@ export interface DaemonOptions {
   readonly args: readonly string[];
   /** Whether it answers; `pid` is the process started here, which may not be the one that answers. May throw: not yet. */
   readonly ready: (pid: number) => Promise<boolean>;
+  /** What ends it. Default: SIGKILL, which a program that has processes of its own cannot pass on to them. */
+  readonly endedBy?: "SIGKILL" | "SIGTERM";
 }
 
-/** Starts a program that ends with this process, where the kernel can see to that. Its output is piped. */
-export function spawnBound(program: string, args: readonly string[]): ChildProcess {
+/** Starts a program that `endedBy` ends with this process, where the kernel can see to that. Its output is piped. */
+export function spawnBound(
+  program: string,
+  args: readonly string[],
+  endedBy: "SIGKILL" | "SIGTERM" = "SIGKILL",
+): ChildProcess {
   const stdio = ["ignore", "pipe", "pipe"] as const;
   if (!existsSync(SETPRIV)) return spawn(program, args, { stdio: [...stdio] });
-  return spawn(SETPRIV, ["--pdeathsig", "KILL", program, ...args], { stdio: [...stdio] });
+  return spawn(SETPRIV, ["--pdeathsig", endedBy.slice(3), program, ...args], { stdio: [...stdio] });
 }
 
 /** One server program, started, ended and started again as a child of this process. */
@@ -52,7 +58,7 @@ export class Daemon {
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.#options.program} runs already`);
     this.#output = "";
-    const child = spawnBound(this.#options.program, this.#options.args);
+    const child = spawnBound(this.#options.program, this.#options.args, this.#options.endedBy);
     this.#child = child;
     const keep = (text: string) => {
       this.#output = (this.#output + text).slice(-OUTPUT_KEPT);
@@ -72,7 +78,7 @@ export class Daemon {
   }
 
   /** Resolves once the process is gone. */
-  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  async kill(signal: NodeJS.Signals = this.#options.endedBy ?? "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
     const closed = once(child, "close");

@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { accepts } from "./accepts.js";
 import { Daemon } from "./daemon.js";
 import type { Scope } from "./scope.js";
 
@@ -51,13 +50,4 @@ export async function startHaproxy(scope: Scope, configuration: string, ports: r
     start: () => daemon.start(),
     stop,
   };
-}
-
-async function accepts(port: number): Promise<void> {
-  const socket = connect({ port, host: "127.0.0.1" });
-  try {
-    await once(socket, "connect");
-  } finally {
-    socket.destroy();
-  }
 }
