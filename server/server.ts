@@ -15,6 +15,7 @@ import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
 import { Rooms } from "./room/rooms.js";
 import { Sessions } from "./session/sessions.js";
+import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
 import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
@@ -191,6 +192,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       heartbeatMs: settings.heartbeatMs,
       tickets: new TicketSeal(settings.secret, settings.resumeWindowMs),
       log,
+      slices: new Slices(),
       turn: turnCounter(),
     },
     helloTimeoutMs: settings.helloTimeoutMs,

@@ -10,7 +10,14 @@ import type { Session } from "./session.js";
 /** How long it is until then, in milliseconds. */
 const leftMs = (expiresAt: number) => Math.max(0, expiresAt - Date.now());
 
+/** In a storm hellos wait for their turn; what comes behind them waits with them. */
 export function greet(session: Session, frame: Received<"hello">): Done {
+  const waiting = session.context.slices.turn(session);
+  return waiting === undefined ? establish(session, frame) : waiting.then(() => establish(session, frame));
+}
+
+function establish(session: Session, frame: Received<"hello">): Done {
+  if (session.state !== "greeting") return;
   const { tickets, hooks } = session.context;
   const ticket = frame.session === undefined ? undefined : tickets.open(frame.session, frame.token, Date.now());
   if (ticket !== undefined) return welcome(session, frame, ticket, ticket.session);

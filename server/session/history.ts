@@ -33,6 +33,8 @@ async function readHistory(session: Session, frame: Received<"history">): Promis
       `since: expected a position that the log still reaches back to; it is at ${JSON.stringify(read.position)}`,
     );
   }
+  const waiting = session.context.slices.turn(session);
+  if (waiting !== undefined) await waiting;
   const events = page(read.events, frame.since !== undefined, session.pageBytes);
   const more = read.more || events.length < read.events.length;
   session.sendEvents({ type: "history", id: frame.id, position: read.position, more }, events);

@@ -24,15 +24,21 @@ export function join(session: Session, frame: Received<"join">): Done {
   try {
     const joining = authorized(session, "join", frame.room, frame.token, () => {
       const open = rooms.find(frame.room);
-      if (open === undefined) return rooms.hold(frame.room).then((room) => enter(session, frame, room));
+      if (open === undefined) return rooms.hold(frame.room).then((room) => inTurn(session, frame, room));
       rooms.take(open);
-      return enter(session, frame, open);
+      return inTurn(session, frame, open);
     });
     return joining?.finally(forget);
   } catch (error) {
     forget();
     throw error;
   }
+}
+
+/** The room is held: opened by the first of many, it is entered by all of them at once, unless they take turns. */
+function inTurn(session: Session, frame: Received<"join">, room: Membership["room"]): Done {
+  const waiting = session.context.slices.turn(session);
+  return waiting === undefined ? enter(session, frame, room) : waiting.then(() => enter(session, frame, room));
 }
 
 /** The room is held; the session may have gone, or have asked to leave, while the application or the engine was asked. */
@@ -81,7 +87,7 @@ class Joining implements Joiner {
   }
 
   ready(): Promise<void> | undefined {
-    return this.#session.hasRead();
+    return this.#session.hasRead() ?? this.#session.context.slices.turn(this.#session);
   }
 
   page(events: readonly RoomEvent[], previous: number): void {

@@ -8,6 +8,7 @@ import { type Hooks, Refusal } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Link } from "./link.js";
+import type { Slices } from "./slices.js";
 import { SmallMap } from "./small-map.js";
 
 /** What anyone may ask. `greet` answers the hello, `act` everything after it. */
@@ -32,6 +33,8 @@ export type SessionContext = {
   readonly heartbeatMs: number;
   readonly tickets: TicketSeal;
   readonly log: SessionLog;
+  /** Where work that comes in storms waits for its turn. */
+  readonly slices: Slices;
   /** The number of the event loop's present turn. */
   turn(): number;
 };
