@@ -1,5 +1,6 @@
 /** The log: JSON lines for programs, plain ones for people at a terminal. */
-import { destination as openDestination, pino, stdSerializers } from "pino";
+import { write, writeSync } from "node:fs";
+import { pino, stdSerializers } from "pino";
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 type Fields = { readonly [name: string]: unknown };
@@ -35,13 +36,78 @@ function readableLine(line: string): string {
   return `${rest.length === 0 ? head : `${head}  ${rest.join(" ")}`}\n`;
 }
 
-const opened = new Map<Stream, ReturnType<typeof openDestination>>();
+/** How long a reader that takes nothing now is waited for between two tries, in milliseconds. */
+const BUSY_MS = 50;
+/** How often it is tried again while the process ends. */
+const LAST_TRIES = 20;
 
-/** A reader of the log that has stalled must not stall the server: hence not `sync`. */
-function openStream(stream: Stream): ReturnType<typeof openDestination> {
-  const destination = opened.get(stream) ?? openDestination({ dest: stream === "stdout" ? 1 : 2, sync: false });
-  opened.set(stream, destination);
-  return destination;
+const isBusy = (error: unknown): boolean => ["EAGAIN", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "");
+
+/**
+ * Writes lines to a file descriptor, without waiting: a reader of the log that has stalled must not stall the server.
+ * Once the reader has gone it writes nothing any more, and the server goes on. What pino has for this (sonic-boom) tries
+ * for ever, where it finds only as the process ends that the reader has gone: the process would never end.
+ */
+class LineWriter {
+  readonly #fd: number;
+  #waiting = "";
+  #writing = false;
+  #gone = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+    process.once("exit", () => this.#writeLast());
+  }
+
+  write(line: string): void {
+    if (this.#gone) return;
+    this.#waiting += line;
+    if (!this.#writing) this.#writeNext();
+  }
+
+  #writeNext(): void {
+    const bytes = Buffer.from(this.#waiting);
+    this.#waiting = "";
+    this.#writing = bytes.length > 0;
+    if (this.#writing) this.#write(bytes);
+  }
+
+  #write(bytes: Buffer): void {
+    write(this.#fd, bytes, (error, written) => {
+      if (error === null) {
+        if (written < bytes.length) this.#write(bytes.subarray(written));
+        else this.#writeNext();
+      } else if (isBusy(error)) {
+        setTimeout(() => this.#write(bytes), BUSY_MS);
+      } else {
+        this.#gone = true;
+        this.#waiting = "";
+      }
+    });
+  }
+
+  /** The process ends: what waits is written now, as far as the reader takes it. */
+  #writeLast(): void {
+    let bytes = Buffer.from(this.#waiting);
+    for (let tries = 0; bytes.length > 0 && tries < LAST_TRIES; ) {
+      try {
+        bytes = bytes.subarray(writeSync(this.#fd, bytes));
+      } catch (error) {
+        if (!isBusy(error)) return;
+        tries++;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS);
+      }
+    }
+  }
+}
+
+/** One for each, however many servers there are in the process. */
+const opened = new Map<Stream, LineWriter>();
+
+function openStream(stream: Stream): LineWriter {
+  const writer = opened.get(stream) ?? new LineWriter(stream === "stdout" ? 1 : 2);
+  opened.set(stream, writer);
+  return writer;
 }
 
 /** Opens a log. Nothing of it holds the process open, beyond the lines that are still being written. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLog, type LogLevel } from "../../server/log.js";
+import { Command } from "../support/command.js";
 
 function logTo(level: LogLevel, readable = false) {
   const lines: string[] = [];
@@ -46,4 +47,40 @@ test("for people a line is the time, the level, the text and the fields, and sta
   const { log, lines } = logTo("info", true);
   log.warn("too slow", { room: "chat:42", waiting: 5, note: "two\nlines" });
   assert.match(lines[0] ?? "", /^\d\d:\d\d:\d\d warn {2}too slow {2}room=chat:42 waiting=5 note="two\\nlines"\n$/);
+});
+
+const logModule = new URL("../../server/log.js", import.meta.url);
+const dies = `import { createLog } from ${JSON.stringify(logModule)};
+process.on("SIGUSR2", () => {
+  createLog({ level: "info", destination: "stdout" }).error("the last words");
+  throw new Error("unexpected");
+});`;
+const preload = ["--import", `data:text/javascript,${encodeURIComponent(dies)}`];
+
+test("what is logged before an exception that ends the process is read", async (t) => {
+  const command = new Command(t, ["serve", "--port", "0"], {}, preload);
+  await command.line(/^start page at /);
+  command.child.kill("SIGUSR2");
+  await command.line(/^the last words$/);
+  assert.equal((await command.exited).code, 1);
+  assert.match(command.stderr, /Error: unexpected/);
+});
+
+// Where a process tries for ever to write its last lines, the timeout is what tells.
+test("a node whose log's reader has gone ends by itself after an exception", { timeout: 15_000 }, async (t) => {
+  const command = new Command(t, ["serve", "--port", "0"], {}, preload);
+  await command.line(/^start page at /);
+  command.child.stdout?.destroy();
+  command.child.kill("SIGUSR2");
+  assert.deepEqual(await command.exited, { code: 1, signal: null });
+});
+
+test("a node whose log's reader has gone serves on, and ends by itself at SIGTERM", { timeout: 15_000 }, async (t) => {
+  const command = new Command(t, ["serve", "--port", "0"], {}, preload);
+  const { url } = await command.line(/^listening on /);
+  await command.line(/^start page at /);
+  command.child.stdout?.destroy();
+  assert.equal((await fetch(`${url}/live`)).status, 200);
+  command.child.kill("SIGTERM");
+  assert.deepEqual(await command.exited, { code: 0, signal: null });
 });
