@@ -8,6 +8,9 @@ export type Reply = {
   readonly body: string | Uint8Array;
 };
 
+/** What is answered at a path, now or later. */
+export type Route = () => Reply | Promise<Reply>;
+
 export type HttpOptions = {
   /**
    * What keeps the node from taking new clients, a line each: that it starts or drains, and what of an engine cannot be
@@ -70,6 +73,7 @@ const assetHeaders = {
  */
 export function httpRoutes({ problems, engines = [], page }: HttpOptions): ReadonlyMap<string, () => Reply> {
   const routes = new Map<string, () => Reply>();
+  routes.set("/v1/socket", () => noSocket);
   routes.set("/live", () => ({ status: 200, headers: plain, body: "live\n" }));
   routes.set("/ready", () => readiness(problems()));
   for (const engine of engines) {
@@ -81,6 +85,24 @@ export function httpRoutes({ problems, engines = [], page }: HttpOptions): Reado
 }
 
 const firstWord = (line: string): string => /^\w*/.exec(line)?.[0] ?? "";
+
+/** For those who come to where WebSockets are opened, and open none. */
+const noSocket: Reply = {
+  status: 426,
+  headers: { ...plain, Upgrade: "websocket" },
+  body: "this is where WebSockets are opened: expected Upgrade: websocket",
+};
+
+/** What the metrics' own port answers, at `/metrics`. */
+export function metricsRoutes(metrics: {
+  readonly contentType: string;
+  text(): Promise<string>;
+}): ReadonlyMap<string, Route> {
+  const scrape = async (): Promise<Reply> => {
+    return { status: 200, headers: { ...plain, "content-type": metrics.contentType }, body: await metrics.text() };
+  };
+  return new Map([["/metrics", scrape]]);
+}
 
 /** Names what is wrong in one word each: the rest, addresses among it, is for the log. */
 function readiness(problems: readonly string[]): Reply {

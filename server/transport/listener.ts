@@ -1,5 +1,5 @@
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket } from "uWebSockets.js";
-import type { Reply } from "./http.js";
+import type { HttpResponse, TemplatedApp, us_listen_socket } from "uWebSockets.js";
+import type { Reply, Route } from "./http.js";
 
 /** The native library, loaded when a server is made: on a platform it does not know it throws as it loads. */
 async function loadNative(): Promise<typeof import("uWebSockets.js")> {
@@ -39,23 +39,34 @@ export class Listener {
   }
 
   /** Answers GET and HEAD of every route, and everything else with 404 or 405. After the WebSocket route. */
-  serve(routes: ReadonlyMap<string, () => Reply>, onError: (error: unknown) => void): void {
+  serve(routes: ReadonlyMap<string, Route>, onError: (error: unknown) => void): void {
+    const failed = (error: unknown): Reply => {
+      onError(error);
+      return plain(500, "the server failed at this");
+    };
     this.app.any("/*", (response, request) => {
+      // The request is gone after this turn.
+      const method = request.getMethod();
+      let reply: Reply | Promise<Reply>;
       try {
-        answer(response, request.getMethod(), replyTo(request, routes));
+        reply = replyTo(method, request.getUrl(), routes);
       } catch (error) {
-        onError(error);
-        answer(response, "get", plain(500, "the server failed at this"));
+        reply = failed(error);
       }
+      if (reply instanceof Promise) answerLater(response, method, reply.catch(failed), onError);
+      else answer(response, method, reply, onError);
     });
   }
 
-  /** Rejects with `ListenError` where it cannot: the port is never shared with another process. */
-  listen(host: string, port: number): Promise<number> {
+  /**
+   * Rejects with `ListenError` where it cannot: the port is never shared with another process. `setting` is what the
+   * error calls the port.
+   */
+  listen(host: string, port: number, setting = "port"): Promise<number> {
     return new Promise((resolve, reject) => {
       const taken = (socket: us_listen_socket | false): void => {
         if (socket === false) {
-          reject(new ListenError(`port: expected a free one on ${host}, got ${port}`));
+          reject(new ListenError(`${setting}: expected a free one on ${host}, got ${port}`));
           return;
         }
         this.#socket = socket;
@@ -95,31 +106,48 @@ const STATUS: { readonly [status: number]: string } = {
   503: "503 Service Unavailable",
 };
 
-function replyTo(request: HttpRequest, routes: ReadonlyMap<string, () => Reply>): Reply {
-  const path = request.getUrl();
-  const method = request.getMethod();
+function replyTo(method: string, path: string, routes: ReadonlyMap<string, Route>): Reply | Promise<Reply> {
   const route = routes.get(path);
-  if (route === undefined && path !== "/v1/socket") return plain(404, "there is nothing at this path");
-  if (method !== "get" && method !== "head") {
-    const reply = plain(405, "method: expected GET or HEAD");
-    return { ...reply, headers: { ...reply.headers, Allow: "GET, HEAD" } };
-  }
-  if (route !== undefined) return route();
-  const reply = plain(426, "this is where WebSockets are opened: expected Upgrade: websocket");
-  return { ...reply, headers: { ...reply.headers, Upgrade: "websocket" } };
+  if (route === undefined) return plain(404, "there is nothing at this path");
+  if (method === "get" || method === "head") return route();
+  const reply = plain(405, "method: expected GET or HEAD");
+  return { ...reply, headers: { ...reply.headers, Allow: "GET, HEAD" } };
 }
 
-/** Answers in the same turn, so that nothing can abort it. */
-function answer(response: HttpResponse, method: string, reply: Reply): void {
-  response.cork(() => {
-    response.writeStatus(STATUS[reply.status] ?? String(reply.status));
-    for (const [name, value] of Object.entries(reply.headers)) response.writeHeader(name, value);
-    if (method !== "head") {
-      response.end(reply.body);
-      return;
-    }
-    // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.
-    response.writeHeader("Content-Length", String(Buffer.byteLength(reply.body)));
-    response.endWithoutBody();
+/** Answers once the reply is there, unless the other side has gone by then: any use of the response would throw. */
+function answerLater(
+  response: HttpResponse,
+  method: string,
+  reply: Promise<Reply>,
+  onError: (error: unknown) => void,
+): void {
+  let gone = false;
+  response.onAborted(() => {
+    gone = true;
   });
+  void reply.then((now) => {
+    if (!gone) answer(response, method, now, onError);
+  });
+}
+
+/** Answers in one turn, and throws nothing: in a route that would end the process. */
+function answer(response: HttpResponse, method: string, reply: Reply, onError: (error: unknown) => void): void {
+  try {
+    response.cork(() => write(response, method, reply));
+  } catch (error) {
+    onError(error);
+    response.close();
+  }
+}
+
+function write(response: HttpResponse, method: string, reply: Reply): void {
+  response.writeStatus(STATUS[reply.status] ?? String(reply.status));
+  for (const [name, value] of Object.entries(reply.headers)) response.writeHeader(name, value);
+  if (method !== "head") {
+    response.end(reply.body);
+    return;
+  }
+  // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.
+  response.writeHeader("Content-Length", String(Buffer.byteLength(reply.body)));
+  response.endWithoutBody();
 }

@@ -1,0 +1,271 @@
+/** The numbers of a node, for Prometheus. The parts keep them as plain numbers; they are read when somebody asks. */
+import { Counter, Gauge, Registry } from "prom-client";
+import { ProcessNumbers } from "./process-numbers.js";
+
+export const nodeStates = ["starting", "ready", "draining"] as const;
+export type NodeState = (typeof nodeStates)[number];
+
+/** Why a connection was not taken. */
+export const refusalReasons = ["rate", "handshakes", "full", "draining"] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
+
+/** How far a drain has come; all 0 before there is one. */
+export type DrainNumbers = {
+  /** Clients that are still to go. */
+  readonly left: number;
+  /** Clients that went to another node after they were told to move. */
+  readonly moved: number;
+  /** Clients that were closed, since they had not moved in time. */
+  readonly closed: number;
+};
+
+/** Where the numbers come from. All are read at each scrape; totals count since the start of the node. */
+export interface MetricsSource {
+  readonly node: string;
+  readonly version: string;
+  readonly state: NodeState;
+  /** Clients that are connected, those included that have not said hello. */
+  readonly connections: number;
+  /** Those of them that were welcomed. */
+  readonly sessions: number;
+  /** Rooms that are open: with someone here, or lingering. */
+  readonly rooms: number;
+  readonly drain: DrainNumbers;
+  /** Connections that were not taken, by why; a total each. */
+  readonly refused: Readonly<Record<RefusalReason, number>>;
+  /** Connections that have not been welcomed yet. */
+  readonly handshakes: number;
+  /** Reads of a room's log; a total. */
+  readonly logReads: number;
+  /** Deliveries that came for rooms that are not open here; a total. */
+  readonly strays: number;
+  /** Bytes of all frames published to rooms, each counted once whatever the number of its readers; a total. */
+  readonly publishedBytes: number;
+  /** How much of the engines cannot be reached now. */
+  readonly problems: number;
+}
+
+/** A metric, and what it says: one number, or one for each value of its only label. */
+type Definition<Source> = {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: "gauge" | "counter";
+  /**
+   * The only label. Its values are words that stand in the code: rooms, users or addresses would be a series each, and
+   * every one be kept.
+   */
+  readonly label?: string;
+  readonly read: (source: Source) => number | Readonly<Record<string, number>>;
+};
+
+const ofNode: readonly Definition<MetricsSource>[] = [
+  {
+    name: "roomcast_node_state",
+    help: "1 for the state that this node is in, 0 for the others.",
+    kind: "gauge",
+    label: "state",
+    read: ({ state }) => Object.fromEntries(nodeStates.map((each) => [each, each === state ? 1 : 0])),
+  },
+  {
+    name: "roomcast_connections",
+    help: "Clients that are connected, those included that have not said hello.",
+    kind: "gauge",
+    read: ({ connections }) => connections,
+  },
+  {
+    name: "roomcast_sessions",
+    help: "Clients that were welcomed.",
+    kind: "gauge",
+    read: ({ sessions }) => sessions,
+  },
+  {
+    name: "roomcast_handshakes",
+    help: "Connections that have not been welcomed yet.",
+    kind: "gauge",
+    read: ({ handshakes }) => handshakes,
+  },
+  {
+    name: "roomcast_refused_connections_total",
+    help: "Connections that were not taken, by why: too many in a second, too many not welcomed yet, too many at all, or the node drains.",
+    kind: "counter",
+    label: "reason",
+    read: ({ refused }) => refused,
+  },
+  {
+    name: "roomcast_rooms",
+    help: "Rooms that are open on this node: with someone here, or lingering.",
+    kind: "gauge",
+    read: ({ rooms }) => rooms,
+  },
+  {
+    name: "roomcast_published_bytes_total",
+    help: "Bytes of all frames published to rooms, each counted once whatever the number of its readers.",
+    kind: "counter",
+    read: ({ publishedBytes }) => publishedBytes,
+  },
+  {
+    name: "roomcast_log_reads_total",
+    help: "Reads of a room's log, for clients that join or resume and for this node's own repairs.",
+    kind: "counter",
+    read: ({ logReads }) => logReads,
+  },
+  {
+    name: "roomcast_stray_deliveries_total",
+    help: "Deliveries that came for rooms that are not open here: a few for rooms just left, or the engine is at fault.",
+    kind: "counter",
+    read: ({ strays }) => strays,
+  },
+  {
+    name: "roomcast_engine_problems",
+    help: "How much of the engines cannot be reached now; 0 when everything works.",
+    kind: "gauge",
+    read: ({ problems }) => problems,
+  },
+  {
+    name: "roomcast_drain_clients_left",
+    help: "Clients that are still to go while this node drains.",
+    kind: "gauge",
+    read: ({ drain }) => drain.left,
+  },
+  {
+    name: "roomcast_drain_moved_total",
+    help: "Clients that went to another node since they were told to move.",
+    kind: "counter",
+    read: ({ drain }) => drain.moved,
+  },
+  {
+    name: "roomcast_drain_closed_total",
+    help: "Clients that had not moved in time, and were closed.",
+    kind: "counter",
+    read: ({ drain }) => drain.closed,
+  },
+];
+
+// Named as most programs name them, so that dashboards fit.
+const ofProcess: readonly Definition<ProcessNumbers>[] = [
+  {
+    name: "roomcast_event_loop_delay_seconds",
+    help: "By how much the event loop was late since the scrape before: the half, the hundredth worst and the worst time.",
+    kind: "gauge",
+    label: "statistic",
+    read: (process) => process.takeDelays(),
+  },
+  {
+    name: "roomcast_gc_seconds_total",
+    help: "How long the garbage collector has held the event loop.",
+    kind: "counter",
+    read: ({ gcSeconds }) => gcSeconds,
+  },
+  {
+    name: "nodejs_heap_size_total_bytes",
+    help: "The size of the JavaScript heap.",
+    kind: "gauge",
+    read: ({ memory }) => memory.heapTotal,
+  },
+  {
+    name: "nodejs_heap_size_used_bytes",
+    help: "What of the JavaScript heap is used.",
+    kind: "gauge",
+    read: ({ memory }) => memory.heapUsed,
+  },
+  {
+    name: "nodejs_external_memory_bytes",
+    help: "Memory of JavaScript objects outside the heap, buffers among it.",
+    kind: "gauge",
+    read: ({ memory }) => memory.external,
+  },
+  {
+    name: "process_resident_memory_bytes",
+    help: "The memory of the process, without what the kernel holds for its sockets.",
+    kind: "gauge",
+    read: ({ memory }) => memory.rss,
+  },
+  {
+    name: "process_cpu_seconds_total",
+    help: "The processor time that the process has used.",
+    kind: "counter",
+    read: ({ cpuSeconds }) => cpuSeconds,
+  },
+  {
+    name: "process_start_time_seconds",
+    help: "When the process began, in seconds since 1970.",
+    kind: "gauge",
+    read: ({ startedAt }) => startedAt,
+  },
+];
+
+/** A metric as the documents have it. */
+export type MetricInfo = {
+  readonly name: string;
+  readonly type: "gauge" | "counter";
+  readonly labels: readonly string[];
+  readonly help: string;
+};
+
+const BUILD_INFO = {
+  ...{ name: "roomcast_build_info", labels: ["node", "version"] as const },
+  help: "Always 1: the name of this node, and its version.",
+};
+
+/** All metrics there are. */
+export const metricInfos: readonly MetricInfo[] = [
+  { ...BUILD_INFO, type: "gauge" },
+  ...[...ofNode, ...ofProcess].map(({ name, kind, label, help }) => {
+    return { name, type: kind, labels: label === undefined ? [] : [label], help };
+  }),
+];
+
+/** The metrics of one node, in a registry of their own: several nodes in one process do not meet. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #process = new ProcessNumbers();
+
+  constructor(source: MetricsSource) {
+    const { name, labels, help } = BUILD_INFO;
+    const info = new Gauge({ name, help, labelNames: labels, registers: [this.#registry] });
+    info.set({ node: source.node, version: source.version }, 1);
+    for (const definition of ofNode) define(this.#registry, source, definition);
+    for (const definition of ofProcess) define(this.#registry, this.#process, definition);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics as they are now, in Prometheus's text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** Ends what measures the process. */
+  close(): void {
+    this.#process.close();
+  }
+}
+
+function define<Source>(registry: Registry, source: Source, definition: Definition<Source>): void {
+  const { name, help, kind, label, read } = definition;
+  const options = { name, help, labelNames: label === undefined ? [] : [label], registers: [registry] };
+  const values = (): [labels: { [label: string]: string }, value: number][] => {
+    const value = read(source);
+    if (label === undefined || typeof value === "number") return [[{}, Number(value)]];
+    return Object.entries(value).map(([word, number]) => [{ [label]: word }, number]);
+  };
+  if (kind === "gauge") {
+    new Gauge({
+      ...options,
+      collect() {
+        for (const [labels, value] of values()) this.set(labels, value);
+      },
+    });
+  } else {
+    new Counter({
+      ...options,
+      // It knows only how to grow: from nothing to where the number is.
+      collect() {
+        this.reset();
+        for (const [labels, value] of values()) this.inc(labels, value);
+      },
+    });
+  }
+}
