@@ -52,7 +52,10 @@ test("for people a line is the time, the level, the text and the fields, and sta
 const logModule = new URL("../../server/log.js", import.meta.url);
 const dies = `import { createLog } from ${JSON.stringify(logModule)};
 process.on("SIGUSR2", () => {
-  createLog({ level: "info", destination: "stdout" }).error("the last words");
+  const log = createLog({ level: "info", destination: "stdout" });
+  // The first is on its way when the process ends, the second still waits.
+  log.error("the last but one");
+  log.error("the last words");
   throw new Error("unexpected");
 });`;
 const preload = ["--import", `data:text/javascript,${encodeURIComponent(dies)}`];
