@@ -1,13 +1,29 @@
 /** All rows, in the order of the table. */
 import type { Row } from "../row.js";
+import { row01 } from "./row-01-rolling-deploy.js";
 import { row03 } from "./row-03-broker-killed.js";
 import { row04 } from "./row-04-lost-tail.js";
 import { row05 } from "./row-05-subscriber-cut.js";
 import { row06 } from "./row-06-black-hole.js";
 import { row07 } from "./row-07-last-event.js";
 import { row08 } from "./row-08-answers-dropped.js";
+import { row14 } from "./row-14-storm.js";
+import { row15 } from "./row-15-jitter.js";
 import { row16 } from "./row-16-joins.js";
 import { row17 } from "./row-17-nats-killed.js";
 import { row18 } from "./row-18-growing.js";
 
-export const rows: readonly Row[] = [row03, row04, row05, row06, row07, row08, row16, row17, row18];
+export const rows: readonly Row[] = [
+  row01,
+  row03,
+  row04,
+  row05,
+  row06,
+  row07,
+  row08,
+  row14,
+  row15,
+  row16,
+  row17,
+  row18,
+];
