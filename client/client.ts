@@ -1,4 +1,4 @@
-import type { ClientCodec, Wire } from "../protocol/client-codec.js";
+import type { ClientCodec } from "../protocol/client-codec.js";
 import { afterClose } from "../protocol/codes.js";
 import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
 import { RoomcastError } from "./errors.js";
@@ -45,8 +45,6 @@ export type ClientSettings = {
   readonly random: () => number;
 };
 
-type Held = { readonly id: number; readonly wire: Wire; readonly done: Done };
-
 /** How long a connection must have held for the next attempt to count as the first, in milliseconds. */
 const STABLE_MS = 5000;
 /** The least delay where the server asks for one without saying how long, in milliseconds. */
@@ -68,8 +66,8 @@ export class Client {
   readonly #rooms = new Map<string, LiveRoom>();
   /** Rooms that the server has not let go of yet, by the link it was asked on: what comes is for nobody. */
   readonly #leaving = new Map<string, Link>();
-  /** Requests that wait for a connection. */
-  readonly #held = new Map<Held, ReturnType<typeof setTimeout>>();
+  /** Requests that wait for a connection: each is told of it, or of why there will be none. */
+  readonly #held = new Set<(link: Link | RoomcastError) => void>();
   readonly #links = new Set<Link>();
   readonly #queue: PublishQueue;
   readonly #backoff: Backoff;
@@ -98,7 +96,7 @@ export class Client {
       bufferSize: settings.bufferSize,
       random: settings.random,
       report: (error) => this.#report(error),
-      link: () => [this.#move?.link, this.#link].find((link) => link?.isOpen),
+      link: () => [this.#move?.link, this.#link].find((link) => link?.isOpen && (link.welcome ?? link === this.#link)),
       settled: () => this.#move?.look(this.#rooms.values()),
       left: (room) => this.#left(room),
       publish: (room, event, data, key) => this.#publish(room, event, data, key, prefix),
@@ -149,8 +147,8 @@ export class Client {
 
   #connect(): void {
     clearTimeout(this.#timer);
-    this.#setState({ status: "connecting", attempt: this.#backoff.attempt });
     this.#link = this.#dial();
+    this.#connecting();
   }
 
   #dial(): Link {
@@ -161,16 +159,24 @@ export class Client {
     return link;
   }
 
-  /** Joins follow hello at once: the server takes them in order, and a round trip is saved. */
+  /** Joins follow hello at once: the server takes them in order, and a round trip is saved. A move has the time. */
   #opened(link: Link): void {
-    for (const room of this.#rooms.values()) room.attach(link);
+    if (link === this.#link) this.#attach(this.#rooms.values());
   }
 
   #welcomed(link: Link): void {
     this.#session = link.welcome?.session;
     this.#notBefore = 0;
     if (link === this.#link) this.#connected(link);
-    else this.#move?.look(this.#rooms.values());
+    else {
+      this.#attach(this.#rooms.values());
+      this.#port.settled();
+    }
+  }
+
+  #attach(rooms: Iterable<LiveRoom>): void {
+    const link = this.#port.link();
+    if (link !== undefined) for (const room of rooms) room.attach(link);
   }
 
   #connected(link: Link): void {
@@ -182,17 +188,13 @@ export class Client {
     else this.#setState(state);
     if (!link.isOpen) return;
     this.#queue.use(link);
-    for (const [held, timer] of [...this.#held]) {
-      clearTimeout(timer);
-      this.#held.delete(held);
-      link.request(held.id, held.wire, held.done);
-    }
+    for (const go of [...this.#held]) go(link);
   }
 
   #frame(link: Link, frame: ServerFrame): void {
     if (frame.type === "move") {
-      if (link !== this.#link) link.end("moving on");
-      else this.#startMove(frame);
+      if (link === this.#link) this.#startMove(frame.afterMs);
+      else if (link === this.#move?.link) link.end("moving on");
     } else if (frame.type === "renew") {
       void this.#renew(link, frame.expiresInMs);
     } else if ("room" in frame && this.#leaving.get(frame.room) !== link) {
@@ -203,52 +205,42 @@ export class Client {
   #down(link: Link, code: number, reason: string, retryMs: number | undefined): void {
     this.#links.delete(link);
     const left = [...this.#rooms.values()].filter((room) => room.detach(link));
-    if (link === this.#move?.link) {
-      this.#move.failed(afterClose(code) === "never" ? undefined : this.#delay(code, retryMs));
-      if (this.#link?.isOpen) for (const room of left) room.attach(this.#link);
+    const move = this.#move;
+    if (link === move?.link) {
+      // Refused for good it may still be that the old one lives on.
+      if (afterClose(code) === "never") this.#move = undefined;
+      else move.dialIn(this.#delay(code, retryMs));
     } else if (link === this.#link) {
-      const move = this.#move;
-      this.#move = undefined;
       move?.stop();
-      if (move?.link) this.#promote(move.link);
-      else this.#lost(code, reason, retryMs, move?.afterMs() ?? 0);
+      this.#move = undefined;
+      // The connection that the move was opening, where it was, is all there is.
+      this.#link = move?.link;
+      if (this.#link?.welcome) this.#connected(this.#link);
+      else this.#lost(code, reason, retryMs);
     }
+    this.#attach(left);
   }
 
-  /** The connection that a move was opening is all there is. */
-  #promote(link: Link): void {
-    this.#link = link;
-    if (link.welcome !== undefined) {
-      this.#connected(link);
-      return;
-    }
+  #lost(code: number, reason: string, retryMs: number | undefined): void {
     this.#queue.use(undefined);
-    this.#setState({ status: "connecting", attempt: this.#backoff.attempt });
-    for (const room of this.#rooms.values()) room.lost();
-  }
-
-  #lost(code: number, reason: string, retryMs: number | undefined, moveMs: number): void {
-    this.#link = undefined;
-    this.#queue.use(undefined);
-    if (afterClose(code) === "never") {
-      this.#finish(code, reason, "failed");
-      return;
+    if (this.#link) this.#connecting();
+    else if (afterClose(code) === "never") this.#finish(code, reason, "failed");
+    else {
+      if (this.#welcomedAt > 0 && Date.now() - this.#welcomedAt >= STABLE_MS) this.#backoff.reset();
+      this.#welcomedAt = 0;
+      this.#wait(this.#delay(code, retryMs), code, reason);
     }
-    if (this.#welcomedAt > 0 && Date.now() - this.#welcomedAt >= STABLE_MS) this.#backoff.reset();
-    this.#welcomedAt = 0;
-    const delayMs = this.#delay(code, retryMs ?? (moveMs || undefined));
     for (const room of this.#rooms.values()) room.lost();
-    this.#wait(delayMs, code, reason);
   }
 
   #delay(code: number, retryMs: number | undefined): number {
+    const now = Date.now();
     const askedMs = retryMs ?? (afterClose(code) === "later" ? LATER_MS : 0);
-    this.#notBefore = Date.now() + askedMs;
-    return askedMs + this.#backoff.next();
+    this.#notBefore = Math.max(this.#notBefore, now + askedMs);
+    return this.#notBefore - now + this.#backoff.next();
   }
 
   #wait(delayMs: number, code: number, reason: string): void {
-    if (this.#state.status === "closed") return;
     // The device may be wrong about being offline, so it is still tried now and then.
     const waitMs = this.#isOffline ? Math.max(delayMs, this.#settings.maxDelayMs) : delayMs;
     clearTimeout(this.#timer);
@@ -271,10 +263,12 @@ export class Client {
     if (this.#state.status === "waiting") this.#wait(this.#state.delayMs, this.#state.code, "offline");
   }
 
-  #startMove(frame: ServerFrame<"move">): void {
+  #startMove(afterMs: number): void {
+    // A connection that is under way already will do.
+    if (this.#move?.link) return;
     this.#move?.stop();
-    this.#move?.link?.end("moving on");
-    this.#move = new Move(frame, {
+    this.#notBefore = Date.now() + afterMs;
+    this.#move = new Move(afterMs, {
       dial: () => this.#dial(),
       moved: (link) => {
         const old = this.#link;
@@ -293,7 +287,12 @@ export class Client {
     if (typeof token !== "function" || !link.isOpen) return;
     try {
       const frame = { type: "renew", id: ++this.#lastId, token: await token() } as const;
-      if (link.isOpen) link.ask(frame, (error) => error && error.code !== "disconnected" && this.#report(error));
+      if (!link.isOpen) return;
+      link.ask(frame, (result) => {
+        if (!(result instanceof RoomcastError))
+          this.#session = (result as ServerFrame<"renewed">).session ?? this.#session;
+        else if (result.code !== "disconnected") this.#report(result);
+      });
     } catch (error) {
       this.#report(error);
       clearTimeout(this.#renewal);
@@ -333,19 +332,20 @@ export class Client {
   /** An answer to what cannot be asked twice: it waits for a connection, but does not survive one. */
   #ask(frameOf: (id: number) => ClientFrame & { readonly id: number }): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const done: Done = (error, answer) => (answer === undefined ? reject(error) : resolve(answer));
       const id = ++this.#lastId;
       const wire = this.#settings.codec.encode(frameOf(id));
-      if (this.#state.status === "closed") reject(CLOSED());
-      else if (this.#state.status === "connected" && this.#link !== undefined) this.#link.request(id, wire, done);
-      else {
-        const held = { id, wire, done };
-        const late = () => {
-          this.#held.delete(held);
-          reject(new RoomcastError("timeout", "no connection in time", 1000));
-        };
-        this.#held.set(held, setTimeout(late, this.#settings.requestTimeoutMs));
-      }
+      const done: Done = (result) => (result instanceof RoomcastError ? reject(result) : resolve(result));
+      const go = (link: Link | RoomcastError): void => {
+        clearTimeout(timer);
+        this.#held.delete(go);
+        if (link instanceof RoomcastError) reject(link);
+        else link.request(id, wire, done);
+      };
+      const late = () => go(new RoomcastError("timeout", "no connection in time", 1000));
+      const timer = setTimeout(late, this.#settings.requestTimeoutMs);
+      if (this.#state.status === "closed") go(CLOSED());
+      else if (this.#state.status === "connected" && this.#link !== undefined) go(this.#link);
+      else this.#held.add(go);
     });
   }
 
@@ -357,17 +357,17 @@ export class Client {
     clearTimeout(this.#renewal);
     this.#move?.stop();
     this.#queue.rejectAll(CLOSED());
-    for (const [held, timer] of this.#held) {
-      clearTimeout(timer);
-      held.done(CLOSED(), undefined);
-    }
-    this.#held.clear();
+    for (const go of [...this.#held]) go(CLOSED());
     this.#link = this.#move = undefined;
     for (const link of [...this.#links]) link.end(reason);
     for (const room of [...this.#rooms.values()]) {
       room.end(roomStatus === "left" ? { status: "left" } : { status: "failed", code: "closed", message: reason });
     }
     this.#states.emit(this.#state, this.#owner.report);
+  }
+
+  #connecting(): void {
+    this.#setState({ status: "connecting", attempt: this.#backoff.attempt });
   }
 
   #setState(state: ClientState): void {

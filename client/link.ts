@@ -33,7 +33,7 @@ export interface LinkOwner {
 
 export type Answer = Exclude<Extract<ServerFrame, { readonly id: number }>, { type: "error" }>;
 /** Called once. Answers are handed on in the turn they arrive in, so that they keep their place among other frames. */
-export type Done = (error: RoomcastError | undefined, answer: Answer | undefined) => void;
+export type Done = (result: Answer | RoomcastError) => void;
 type Request = {
   readonly id: number;
   readonly wire: Wire;
@@ -60,7 +60,8 @@ export class Link {
   readonly #unsent: Request[] = [];
   #connection: Connection | undefined;
   #isDown = false;
-  #isRetired = false;
+  /** Once retired it ends, whatever was not answered by then; in Unix milliseconds. */
+  #endAt: number | undefined;
   #lastSeenAt = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #probe: ReturnType<typeof setTimeout> | undefined;
@@ -92,9 +93,9 @@ export class Link {
   /** Sends a request that is already written, as soon as the server's limit on open requests lets it. */
   request(id: number, wire: Wire, done: Done, timeoutMs = this.#settings.requestTimeoutMs): void {
     const limit = this.welcome?.limits.maxFrameBytes;
-    if (this.#isDown) done(lost(), undefined);
+    if (this.#isDown) done(lost());
     else if (limit !== undefined && isLonger(wire, limit)) {
-      done(new RoomcastError("too_large", `a frame may have ${limit} bytes`), undefined);
+      done(new RoomcastError("too_large", `a frame may have ${limit} bytes`));
     } else {
       this.#unsent.push({ id, wire, done, until: Date.now() + timeoutMs });
       this.#pump();
@@ -124,9 +125,9 @@ export class Link {
     this.#probe = setTimeout(() => this.end("no sign of life"), PROBE_MS);
   }
 
-  /** Takes no new work: ends as soon as every answer has come. */
+  /** Takes no new work: ends as soon as every answer has come, or could have. */
   retire(): void {
-    this.#isRetired = true;
+    this.#endAt = Date.now() + this.#settings.requestTimeoutMs;
     this.#endRetired();
   }
 
@@ -147,12 +148,12 @@ export class Link {
     const { codec, nextId } = this.#settings;
     const id = nextId();
     const hello = codec.encode({ type: "hello", id, ...(token && { token }), ...(session && { session }) });
-    this.request(id, hello, (error, answer) => {
-      if (answer?.type === "welcome") this.#welcomed(answer);
-      else if (error && error.code !== "disconnected") {
-        this.#owner.report(error);
+    this.request(id, hello, (result) => {
+      if (!(result instanceof RoomcastError)) this.#welcomed(result as ServerFrame<"welcome">);
+      else if (result.code !== "disconnected") {
+        this.#owner.report(result);
         // Otherwise the server says by a close code what becomes of us.
-        if (error.retryMs !== undefined) this.end(error.message, 1000, error.retryMs);
+        if (result.retryMs !== undefined) this.end(result.message, 1000, result.retryMs);
       }
     });
     if (this.isOpen) this.#owner.opened(this);
@@ -162,7 +163,7 @@ export class Link {
     this.welcome = welcome;
     clearInterval(this.#timer);
     // Compared against the clock now and then: a timer per frame would cost more than the frame.
-    const periodMs = Math.min(welcome.heartbeatMs, this.#settings.requestTimeoutMs) / 2;
+    const periodMs = Math.min(welcome.heartbeatMs / 10, this.#settings.requestTimeoutMs / 2);
     this.#timer = setInterval(() => this.#check(), Math.max(periodMs, 50));
     this.#owner.welcomed(this);
   }
@@ -191,8 +192,7 @@ export class Link {
     const request = this.#sent.get(id);
     if (request === undefined) return;
     this.#sent.delete(id);
-    if (frame.type === "error") request.done(toError(frame), undefined);
-    else request.done(undefined, frame);
+    request.done(frame.type === "error" ? toError(frame) : frame);
     this.#pump();
     this.#endRetired();
   }
@@ -212,19 +212,22 @@ export class Link {
       if (now - this.#startedAt >= this.#settings.connectTimeoutMs) this.end("no welcome in time");
       return;
     }
-    // The timer itself may be what was late, after the device slept: so ask before giving up.
-    if (now - this.#lastSeenAt > this.welcome.heartbeatMs * 1.5) this.probe();
+    const silentMs = now - this.#lastSeenAt;
+    // The timer itself may be what was late, after the device slept: so ask before giving up. Who waits for an answer
+    // wants to know sooner.
+    if (silentMs > this.welcome.heartbeatMs * 1.1 || (silentMs > PROBE_MS && this.#sent.size > 0)) this.probe();
     for (const request of [...this.#sent.values()]) {
       if (now < request.until) continue;
       this.#sent.delete(request.id);
-      request.done(new RoomcastError("timeout", "no answer in time", 1000), undefined);
+      request.done(new RoomcastError("timeout", "no answer in time", 1000));
     }
     this.#pump();
     this.#endRetired();
   }
 
   #endRetired(): void {
-    if (this.#isRetired && this.#sent.size + this.#unsent.length === 0) this.end("moved");
+    if (this.#endAt === undefined) return;
+    if (this.#sent.size + this.#unsent.length === 0 || Date.now() > this.#endAt) this.end("moved");
   }
 
   #down(code: number, reason: string, retryMs: number | undefined): void {
@@ -233,7 +236,7 @@ export class Link {
     this.isOpen = false;
     clearInterval(this.#timer);
     clearTimeout(this.#probe);
-    for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(lost(), undefined);
+    for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(lost());
     this.#owner.down(this, code, reason, retryMs);
   }
 }

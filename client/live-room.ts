@@ -152,21 +152,23 @@ export class LiveRoom implements Room {
     return !this.wanted || (this.#live === link && this.#trying === undefined);
   }
 
-  /** Joins on this link, from where the room is. */
+  /** Joins on this link, from where the room is. Where a join is under way it is awaited first, whichever link it is on. */
   attach(link: Link): void {
-    if (!this.wanted || this.#trying === link) return;
+    if (!this.wanted || this.#trying !== undefined) return;
     clearTimeout(this.#retry);
     this.#retry = undefined;
     this.#trying = link;
     this.#asked = this.#position;
-    this.#hole = false;
-    this.#overlap = this.#live !== undefined && this.#live !== link ? new Overlap() : undefined;
+    if (this.#live !== undefined && this.#live !== link) {
+      this.#overlap = new Overlap(this.#live);
+      this.#old = undefined;
+    }
     const since = this.#asked && { since: this.#asked };
-    link.join({ room: this.name, ...since, ...(this.#presence && { presence: true }) }, (error, answer) => {
+    link.join({ room: this.name, ...since, ...(this.#presence && { presence: true }) }, (result) => {
       if (this.#trying !== link || !this.wanted) return;
       this.#trying = undefined;
-      if (answer?.type === "joined") this.#onJoined(link, answer);
-      else if (error && error.code !== "disconnected") this.#onRefused(error);
+      if (!(result instanceof RoomcastError)) this.#onJoined(link, result as ServerFrame<"joined">);
+      else if (result.code !== "disconnected") this.#onRefused(result);
     });
   }
 
@@ -175,7 +177,8 @@ export class LiveRoom implements Room {
     if (this.#live === link) this.#live = undefined;
     if (this.#old === link) this.#old = undefined;
     if (this.#trying === link) this.#trying = undefined;
-    return this.wanted && this.#trying === undefined && (this.#live === undefined || this.#hole);
+    const isTrying = this.#trying !== undefined || this.#retry !== undefined;
+    return this.wanted && !isTrying && (this.#live === undefined || this.#hole);
   }
 
   /** No link is left: what the application sees of it. */
@@ -216,6 +219,7 @@ export class LiveRoom implements Room {
 
   #onJoined(link: Link, joined: ServerFrame<"joined">): void {
     const { position, recovered, members } = joined;
+    this.#hole = false;
     if (this.#live !== link) {
       this.#old = this.#live;
       this.#live = link;
@@ -238,6 +242,8 @@ export class LiveRoom implements Room {
     if (this.#state.status === "joined" && !isLost) this.#state = state;
     else this.#setState(state);
     this.#port.settled();
+    // A move may have come to where the room is to be joined next.
+    if (this.#port.link() !== link) this.#attachToCurrent();
   }
 
   #onRefused(error: RoomcastError): void {
@@ -245,7 +251,10 @@ export class LiveRoom implements Room {
     if (retryMs === undefined) this.end({ status: "failed", code, message });
     else {
       const delayMs = Math.max(retryMs, 10) * (1 + this.#port.random());
-      this.#retry = setTimeout(() => this.#attachToCurrent(), delayMs);
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined;
+        this.#attachToCurrent();
+      }, delayMs);
     }
   }
 
@@ -288,11 +297,9 @@ export class LiveRoom implements Room {
   }
 
   #applyUnnumbered(link: Link, events: readonly WireEvent[]): void {
-    // Before the switch the live link is the one to be left, after it the other is.
     const isMoving = this.#trying !== undefined || this.#old !== undefined;
-    const isOld = this.#old === undefined ? isMoving : link === this.#old;
     for (const event of events) {
-      if (this.wanted && this.#overlap?.isNews(event, isOld, isMoving) !== false) this.#emit(event);
+      if (this.wanted && this.#overlap?.isNews(event, link, isMoving) !== false) this.#emit(event);
     }
   }
 

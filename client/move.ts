@@ -1,5 +1,4 @@
 /** Make before break: the way from a connection that is about to be closed to another one. */
-import type { ServerFrame } from "../protocol/frames.js";
 import type { Link } from "./link.js";
 
 export interface MoveOwner {
@@ -13,24 +12,24 @@ export interface Movable {
   settledOn(link: Link): boolean;
 }
 
+/** Goes on until it has come about, or the old connection has ended. */
 export class Move {
   /** The new connection, once there is one. */
   link: Link | undefined;
   readonly #owner: MoveOwner;
-  readonly #startAt: number;
-  readonly #deadlineAt: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ afterMs, deadlineMs }: ServerFrame<"move">, owner: MoveOwner) {
+  constructor(afterMs: number, owner: MoveOwner) {
     this.#owner = owner;
-    this.#startAt = Date.now() + afterMs;
-    this.#deadlineAt = Date.now() + deadlineMs;
-    this.#dialIn(afterMs);
+    this.dialIn(afterMs);
   }
 
-  /** How long the server still wants to be left alone, in milliseconds. */
-  afterMs(): number {
-    return Math.max(0, this.#startAt - Date.now());
+  /** Opens a connection after so many milliseconds. The one before it, where there was one, did not come about. */
+  dialIn(delayMs: number): void {
+    this.link = undefined;
+    this.#timer = setTimeout(() => {
+      this.link = this.#owner.dial();
+    }, delayMs);
   }
 
   /** Something may have been settled. */
@@ -41,19 +40,7 @@ export class Move {
     this.#owner.moved(link);
   }
 
-  /** The new connection did not come about. After the deadline the old one is closed, and reconnecting does the rest. */
-  failed(retryInMs: number | undefined): void {
-    this.link = undefined;
-    if (retryInMs !== undefined && Date.now() + retryInMs < this.#deadlineAt) this.#dialIn(retryInMs);
-  }
-
   stop(): void {
     clearTimeout(this.#timer);
-  }
-
-  #dialIn(delayMs: number): void {
-    this.#timer = setTimeout(() => {
-      this.link = this.#owner.dial();
-    }, delayMs);
   }
 }

@@ -1,5 +1,6 @@
 /** Publishes that wait for a connection or for their answer. */
 import type { Wire } from "../protocol/client-codec.js";
+import type { ServerFrame } from "../protocol/frames.js";
 import type { Position } from "../protocol/positions.js";
 import { RoomcastError } from "./errors.js";
 import type { Done } from "./link.js";
@@ -113,20 +114,20 @@ export class PublishQueue {
       late();
       this.#pump(lane);
     }, publishTimeoutMs);
-    sender.request(item.id, item.wire, (error, answer) => {
+    sender.request(item.id, item.wire, (result) => {
       item.sender = undefined;
-      if (error === undefined) item.settle(undefined, answer?.type === "published" ? answer.position : undefined);
-      else if (error.code === "disconnected") {
+      if (!(result instanceof RoomcastError)) item.settle(undefined, (result as ServerFrame<"published">).position);
+      else if (result.code === "disconnected") {
         // Its place in the lane is kept. The next sender may be in use already, after a move.
         if (this.#sender === sender) this.#sender = undefined;
-      } else if (error.retryMs === undefined) item.settle(error);
+      } else if (result.retryMs === undefined) item.settle(result);
       else {
         lane.pause ??= setTimeout(
           () => {
             lane.pause = undefined;
             this.#pump(lane);
           },
-          Math.max(error.retryMs, 10),
+          Math.max(result.retryMs, 10),
         );
       }
       this.#pump(lane);

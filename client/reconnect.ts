@@ -9,10 +9,13 @@ export type BackoffOptions = {
   readonly random: () => number;
 };
 
+/** How much the bound grows with each attempt. Slowly: after an absence of seconds, a long delay is an absence of its own. */
+const GROWTH = 1.15;
+
 /**
- * Exponential backoff with full jitter: a delay is anywhere between 0 and a bound that doubles with each attempt, so
- * that many clients cut off together come back spread out (M. Brooker, "Exponential Backoff And Jitter", AWS
- * Architecture Blog, 2015).
+ * Exponential backoff with full jitter: a delay is anywhere between 0 and a bound that grows with each attempt, so that
+ * many clients cut off together come back spread out (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
+ * Blog, 2015).
  */
 export class Backoff {
   readonly #options: BackoffOptions;
@@ -30,7 +33,7 @@ export class Backoff {
   /** Counts an attempt that failed, and gives the milliseconds to wait before the next. */
   next(): number {
     const { minDelayMs, maxDelayMs, random } = this.#options;
-    return Math.round(random() * Math.min(maxDelayMs, minDelayMs * 2 ** (this.#attempt++ - 1)));
+    return Math.round(random() * Math.min(maxDelayMs, minDelayMs * GROWTH ** (this.#attempt++ - 1)));
   }
 
   reset(): void {

@@ -38,15 +38,13 @@ export class EventStream<T extends object> implements AsyncIterableIterator<T, u
     if (this.#ended) return;
     this.#ended = true;
     this.#onEnd(this);
-    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined });
+    this.#match();
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
     return new Promise((resolve, reject) => {
-      const item = this.#held.shift();
-      if (item) settle({ resolve, reject }, item);
-      else if (this.#ended) resolve({ done: true, value: undefined });
-      else this.#waiting.push({ resolve, reject });
+      this.#waiting.push({ resolve, reject });
+      this.#match();
     });
   }
 
@@ -61,13 +59,17 @@ export class EventStream<T extends object> implements AsyncIterableIterator<T, u
   }
 
   #put(item: T | RoomcastError): void {
-    const waiting = this.#waiting.shift();
-    if (waiting) settle(waiting, item);
-    else this.#held.push(item);
+    this.#held.push(item);
+    this.#match();
   }
-}
 
-function settle<T>(waiting: Waiting<T>, item: T | RoomcastError): void {
-  if (item instanceof RoomcastError) waiting.reject(item);
-  else waiting.resolve({ done: false, value: item });
+  /** Gives what is held to who waits, and the end to who waits for more. */
+  #match(): void {
+    while (this.#waiting.length > 0 && (this.#held.length > 0 || this.#ended)) {
+      const { resolve, reject } = this.#waiting.shift() as Waiting<T>;
+      const item = this.#held.shift();
+      if (item instanceof RoomcastError) reject(item);
+      else resolve(item ? { done: false, value: item } : { done: true, value: undefined });
+    }
+  }
 }

@@ -6,7 +6,7 @@ export interface WakeEvents {
   offline(): void;
 }
 
-type Source = Partial<Pick<EventTarget, "addEventListener" | "removeEventListener">>;
+type Source = Partial<Pick<EventTarget, "addEventListener">>;
 
 /** Listens until the returned function is called. */
 export function watchWake(events: WakeEvents): () => void {
@@ -14,14 +14,12 @@ export function watchWake(events: WakeEvents): () => void {
   const seen = () => {
     if (document?.visibilityState !== "hidden") events.awake();
   };
-  const subscriptions: [Source | undefined, string, () => void][] = [
-    [globalThis, "online", () => events.awake()],
-    [globalThis, "offline", () => events.offline()],
-    [globalThis, "pageshow", seen],
-    [document, "visibilitychange", seen],
-  ];
-  for (const [source, type, listener] of subscriptions) source?.addEventListener?.(type, listener);
-  return () => {
-    for (const [source, type, listener] of subscriptions) source?.removeEventListener?.(type, listener);
-  };
+  const stop = new AbortController();
+  const listen = (source: Source | undefined, type: string, listener: () => void) =>
+    source?.addEventListener?.(type, listener, stop);
+  listen(globalThis, "online", () => events.awake());
+  listen(globalThis, "offline", () => events.offline());
+  listen(globalThis, "pageshow", seen);
+  listen(document, "visibilitychange", seen);
+  return () => stop.abort();
 }

@@ -138,8 +138,8 @@ test("a new connection that fails is tried again, and the application sees nothi
   server.send(move);
   (await transport.next()).cut();
   const second = await transport.next();
+  await second.welcome();
   client.room("late").onAny(() => {});
-  second.accept();
   const { id } = await second.take("join");
   second.send({ type: "joined", id, room: "r", position: at(4), recovered: true, events: [event(4)] });
   second.cut();
@@ -173,20 +173,29 @@ test("a hole seen while the new connection was being joined is closed on the old
   assert.deepEqual(heard, [4, 5]);
 });
 
-test("after the deadline no other connection is tried; the close leads to an ordinary reconnect", async (t) => {
+test("a move begins in its slot and is tried with growing delays; the close leads to an ordinary reconnect", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   const { client, server, transport } = await connected(t, { random: () => 0.5 });
-  server.send({ ...move, afterMs: 1000, deadlineMs: 1200 });
+  server.send({ ...move, afterMs: 1000 });
   t.mock.timers.tick(999);
   await settle();
   assert.equal(transport.connections.length, 1);
   t.mock.timers.tick(1);
   await settle();
-  transport.connections[1]?.cut();
-  t.mock.timers.tick(5000);
-  await settle();
-  assert.equal(transport.connections.length, 2);
+  const waits: number[] = [];
+  for (let count = 2; count < 8; count++) {
+    assert.equal(transport.connections.length, count);
+    transport.connections[count - 1]?.cut();
+    let ms = 0;
+    for (; transport.connections.length === count && ms < 1000; ms++) {
+      t.mock.timers.tick(1);
+      await settle();
+    }
+    waits.push(ms);
+  }
+  assert.ok(waits.every((ms, index) => ms < 600 && ms >= (waits[index - 1] ?? 0)));
   assert.equal(client.state.status, "connected");
+  transport.connections.at(-1)?.cut();
   server.cut(4100, "moving");
   assert.equal(client.state.status, "waiting");
 });

@@ -9,16 +9,13 @@ function browser(t: TestContext) {
   const listeners = { count: 0 };
   const stand = globalThis as { [name: string]: unknown };
   stand["document"] = document;
-  stand["addEventListener"] = (type: string, listener: () => void) => {
+  stand["addEventListener"] = (type: string, listener: () => void, options: { signal: AbortSignal }) => {
     listeners.count++;
-    window.addEventListener(type, listener);
-  };
-  stand["removeEventListener"] = (type: string, listener: () => void) => {
-    listeners.count--;
-    window.removeEventListener(type, listener);
+    options.signal.addEventListener("abort", () => listeners.count--);
+    window.addEventListener(type, listener, options);
   };
   t.after(() => {
-    for (const name of ["document", "addEventListener", "removeEventListener"]) delete stand[name];
+    for (const name of ["document", "addEventListener"]) delete stand[name];
   });
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   return { window, document, listeners };
