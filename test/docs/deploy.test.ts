@@ -52,10 +52,12 @@ test("what is mounted and built is there, and the balancer's nodes are the servi
   for (const [, path = ""] of compose.matchAll(/"(\.\/[^:"]+):/g))
     assert.ok(existsSync(join(root, "deploy", path)), path);
   assert.ok(existsSync(join(root, "Dockerfile")));
-  const haproxy = readFileSync(join(root, "deploy/haproxy/haproxy.cfg"), "utf8");
-  const servers = [...haproxy.matchAll(/^ +server (\S+) \1:8000$/gm)].map(([, name]) => name);
   const nodes = ["node-1", "node-2", "node-3"];
-  assert.deepEqual(servers, [...nodes, ...nodes]);
+  for (const file of ["haproxy/haproxy.cfg", "haproxy/http.cfg", "nginx/nginx.conf"]) {
+    const text = readFileSync(join(root, "deploy", file), "utf8");
+    const servers = [...text.matchAll(/^ +server (?:\S+ )?(node-\d):8000/gm)].map(([, name]) => name);
+    assert.deepEqual(servers, file.startsWith("haproxy") ? [...nodes, ...nodes] : nodes, file);
+  }
 });
 
 test("the container holds what the program loads", () => {
