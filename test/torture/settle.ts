@@ -1,17 +1,19 @@
 /** The end of a row with several crowds. */
 import type { Crowd, Told } from "./crowd.js";
+import type { Records } from "./records.js";
 import type { Torture } from "./torture.js";
 
 /**
  * Ends the publishing of one crowd, waits until each subscriber of all of them is at the end of its rooms' logs, and
- * collects, as if they were one crowd. What has not come in time is missing: the checker finds it.
+ * collects: the records of all together, and what each has told, in their order. What has not come in time is missing:
+ * the checker finds it.
  */
 export async function settleAll(
   torture: Torture,
   writing: Crowd,
   listening: readonly Crowd[],
   withinMs = 30_000,
-): Promise<Pick<Told, "records" | "losses" | "errors">> {
+): Promise<{ readonly records: Records; readonly told: readonly Told[] }> {
   await writing.stop();
   await torture.until(async () => (await writing.progress()).waiting === 0, withinMs);
   const { ends } = await writing.progress();
@@ -21,13 +23,10 @@ export async function settleAll(
     torture.say(`settling: ${behind} subscribers are behind`);
     return behind === 0;
   }, withinMs);
-  const all = [await torture.settle(writing), ...(await Promise.all(listening.map((crowd) => crowd.collect())))];
-  return {
-    records: {
-      published: all.flatMap(({ records }) => records.published),
-      logs: all.flatMap(({ records }) => records.logs),
-    },
-    losses: all.flatMap(({ losses }) => losses),
-    errors: all.flatMap(({ errors }) => errors),
+  const told = [await torture.settle(writing), ...(await Promise.all(listening.map((crowd) => crowd.collect())))];
+  const records = {
+    published: told.flatMap((one) => one.records.published),
+    logs: told.flatMap((one) => one.records.logs),
   };
+  return { records, told };
 }

@@ -1,5 +1,5 @@
 import { configured } from "../../support/balancer.js";
-import { onFreePort } from "../../support/services/free-port.js";
+import { freePort, onFreePort } from "../../support/services/free-port.js";
 import { startHaproxy } from "../../support/services/haproxy.js";
 import { startNginx } from "../../support/services/nginx.js";
 import { startRedis } from "../../support/services/redis.js";
@@ -10,20 +10,24 @@ import { LogReads } from "../log-reads.js";
 import type { NodeProcess } from "../node-process.js";
 import type { Records } from "../records.js";
 import { atLeast, counted, type Row, unbroken, type Verdict, within } from "../row.js";
+import { scrape } from "../scrape.js";
 import { settleAll } from "../settle.js";
 import type { Torture } from "../torture.js";
 
 const sizes = {
   full: {
-    ...{ clients: 5000, roomCount: 200, roomsEach: 2, processes: 4, settings: {} },
+    ...{ clients: 5000, roomCount: 200, roomsEach: 2, processes: 4, settings: {}, leastRefused: 0 },
     ...{ publishers: 20, eventsPerSecond: 100, calmMs: 5000, patienceMs: 60_000 },
   },
-  // So many that each node sends some of them to the back of the line.
+  // So few connections a second that nodes have to send clients away for a while.
   reduced: {
-    ...{ clients: 150, roomCount: 20, roomsEach: 2, processes: 1, settings: { connectRate: 50 } },
+    ...{ clients: 150, roomCount: 20, roomsEach: 2, processes: 1, settings: { connectRate: 20 }, leastRefused: 1 },
     ...{ publishers: 5, eventsPerSecond: 50, calmMs: 500, patienceMs: 15_000 },
   },
 };
+
+/** How late a node's event loop was since it was asked last. */
+const LOOP = "roomcast_event_loop_delay_seconds";
 
 type Balancer = {
   readonly url: string;
@@ -61,6 +65,8 @@ function backAfterMs(records: Records, cutAt: number): number[] {
   }
   return [...backAt.values()].map((at) => at - cutAt).sort((a, b) => a - b);
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
 /** How many came back within the busiest second. */
 function mostInASecond(backMs: readonly number[]): number {
@@ -102,7 +108,12 @@ export const row14: Row = {
     const { clients, roomCount, roomsEach, publishers, eventsPerSecond, processes, calmMs, patienceMs } = sizes[size];
     const redis = await startRedis(torture);
     const kinds = { "*": { history: { size: 1000 } } };
-    const nodes = await torture.startNodes(3, { redis: [redis.url], kinds, ...sizes[size].settings });
+    const metricsPorts = [await freePort(), await freePort(), await freePort()];
+    const nodes: NodeProcess[] = [];
+    for (const metricsPort of metricsPorts) {
+      const settings = { redis: [redis.url], kinds, metricsPort, ...sizes[size].settings };
+      nodes.push(...(await torture.startNodes(1, settings)));
+    }
     const balancer = await startBalancer(torture, variant, nodes);
     const reads = await LogReads.start(torture, redis);
     const rooms = Array.from({ length: roomCount }, (_, index) => `room:${index + 1}`);
@@ -115,12 +126,16 @@ export const row14: Row = {
     await torture.joined(crowd, joins);
     await torture.load(writing, calmMs, "calm");
     const readsBefore = reads.count;
+    const before = await Promise.all(metricsPorts.map(scrape));
     const { cutAt, downMs } = await storm(torture, balancer, crowd, joins, patienceMs);
     const stormReads = reads.count - readsBefore;
+    const after = await Promise.all(metricsPorts.map(scrape));
+    const grown = (name: string) => sum(after.map((one) => one(name))) - sum(before.map((one) => one(name)));
+    const refused = grown("roomcast_refused_connections_total");
     await torture.load(writing, calmMs, "after the storm");
-    const told = await settleAll(torture, writing, [crowd]);
-    const findings = check(told.records);
-    const backMs = backAfterMs(told.records, cutAt);
+    const { records, told } = await settleAll(torture, writing, [crowd]);
+    const findings = check(records);
+    const backMs = backAfterMs(records, cutAt);
     const { verdicts, times } = backVerdicts(backMs, clients);
     return {
       asked: `3 nodes on Redis behind ${variant}, ${clients} clients in ${roomsEach} of ${roomCount} rooms each, ${eventsPerSecond} events/s, ${variant} killed and started again`,
@@ -129,15 +144,19 @@ export const row14: Row = {
         back: spreadText(times),
         "most back in one second": mostInASecond(backMs.filter(Number.isFinite)),
         "the balancer was away": `${downMs} ms`,
+        "longest turn of a node's event loop": `${Math.round(1000 * Math.max(...after.map((one) => one(LOOP, "max"))))} ms`,
+        "attempts refused for load": refused,
         "log reads as the rooms were opened": readsBefore,
         "log reads in the storm": stormReads,
-        errors: told.errors.join("; ") || "none",
+        "log reads as the nodes counted them": grown("roomcast_log_reads_total"),
+        errors: told.flatMap(({ errors }) => errors).join("; ") || "none",
       },
       verdicts: [
         ...unbroken(findings),
         ...verdicts,
-        counted("connections lost", told.losses.length, clients),
+        counted("connections lost", told.flatMap(({ losses }) => losses).length, clients),
         counted("resets told to clients", findings.resets),
+        atLeast("attempts refused for load", refused, sizes[size].leastRefused),
         // Else it is not known that reads are seen.
         atLeast("log reads as the rooms were opened", readsBefore, roomCount),
         { ...within("log reads", stormReads, 2 * roomCount, "reads"), isTiming: false },
