@@ -136,6 +136,7 @@ function collect(): Collected {
     errors: [...errors].map(([text, count]) => `${count} × ${text}`),
     sockets: allWays.map((way) => way.opened),
     disturbed: allWays.filter((way) => way.isDisturbed).length,
+    openMs: allWays.flatMap((way) => way.openMs),
     closes: closesByCode(),
     samples,
   };

@@ -72,6 +72,8 @@ export type Collected = {
   readonly errors: readonly string[];
   /** Of each client, subscribers and publishers, how many of its connections have stood. */
   readonly sockets: readonly number[];
+  /** How long each connection took to open, through a balancer and all, in milliseconds. */
+  readonly openMs: readonly number[];
   /** How many clients have shown the application that they were not connected, having been it once. */
   readonly disturbed: number;
   /** How many of the connections have ended, by their close codes. */

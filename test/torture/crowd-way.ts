@@ -11,6 +11,8 @@ export class Way {
   #socket: WebSocket | undefined;
   /** How many of its connections have stood. */
   opened = 0;
+  /** How long each of these took to open, in milliseconds. */
+  readonly openMs: number[] = [];
   /** With which codes these have ended: 1000 where this side closed it, 1006 where it was lost. */
   readonly closes: number[] = [];
   /** Whether the application has been shown another state since it was first connected. */
@@ -36,8 +38,10 @@ export class Way {
 
   #watch(socket: WebSocket): void {
     this.#socket = socket;
+    const dialedAt = Date.now();
     socket.once("open", () => {
       this.opened++;
+      this.openMs.push(Date.now() - dialedAt);
       socket.once("close", (code) => this.closes.push(code));
     });
   }

@@ -141,6 +141,7 @@ export class Crowd {
       gapsMs: all.flatMap((one) => one.gapsMs),
       errors: all.flatMap((one) => one.errors),
       sockets: all.flatMap((one) => one.sockets),
+      openMs: all.flatMap((one) => one.openMs),
       disturbed: all.reduce((total, one) => total + one.disturbed, 0),
       closes: totals(all.map((one) => one.closes)),
       samples: summed(all.map((one) => one.samples)),

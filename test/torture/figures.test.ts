@@ -1,7 +1,7 @@
 /** The times that rows are judged by, and the way on which records travel. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { latencies, wholeAfterMs } from "./figures.js";
+import { latencies, longestByClient, wholeAfterMs } from "./figures.js";
 import { packEntry, packPublished, unpack, Words } from "./packed.js";
 import type { Entry, Published, Records } from "./records.js";
 
@@ -46,6 +46,19 @@ test("a latency is from the sending to the sight, for each who saw it", () => {
   assert.deepEqual(
     latencies(told, ({ counter }) => counter === 2),
     [8],
+  );
+});
+
+test("a client's longest gap is the longest that an event took to it, over all of its rooms", () => {
+  const told = records([published(1, 10, 12), published(2, 20, 22)], [saw(1, 15), saw(2, 28)], [saw(1, 17)], []);
+  const again = { ...told, logs: [...told.logs, { ...told.logs[1], room: "b" } as Records["logs"][number]] };
+  assert.deepEqual(
+    longestByClient(again, () => true),
+    [8, 7],
+  );
+  assert.deepEqual(
+    longestByClient(again, ({ counter }) => counter === 1),
+    [5, 7],
   );
 });
 

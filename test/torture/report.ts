@@ -1,5 +1,5 @@
 /** What came of the rows, as tables for people: in the terminal, and in `docs/torture.md`. */
-import type { RowResult, Size, Verdict } from "./row.js";
+import type { Picture, RowResult, Size, Verdict } from "./row.js";
 
 /** One run of one row, as it is kept. */
 export type Run = {
@@ -12,7 +12,9 @@ export type Run = {
   readonly commit: string;
   readonly machine: string;
   readonly tookMs: number;
-  readonly result?: RowResult;
+  readonly result?: Omit<RowResult, "picture">;
+  /** What is drawn of it, in a file of its own below `docs/pictures`. */
+  readonly picture?: Omit<Picture, "svg">;
   /** Why there is no result. */
   readonly error?: string;
 };
@@ -75,6 +77,7 @@ function detail(run: Run): string {
   const asked = `${result.asked}. ${stamp}`;
   const parts = [
     ...[`### ${run.variant}: ${outcomeOf(run)}`, "", asked, ""],
+    ...(run.picture === undefined ? [] : [`![${run.picture.alt}](pictures/${run.picture.name}.svg)`, ""]),
     ...[table([["passes when", "came", ""], ...verdicts]), "", table([["measured", "came"], ...figures])],
   ];
   const words = failureLines(run);

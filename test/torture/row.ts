@@ -15,6 +15,9 @@ export type Verdict = {
   readonly isTiming: boolean;
 };
 
+/** `name` is the file's, without its ending; `alt` says what there is to see. */
+export type Picture = { readonly name: string; readonly alt: string; readonly svg: string };
+
 export type RowResult = {
   /** What was done, in numbers: nodes, clients, rooms, events per second, faults. */
   readonly asked: string;
@@ -22,6 +25,8 @@ export type RowResult = {
   /** What was measured, in the order in which it is shown. */
   readonly figures: { readonly [name: string]: string | number };
   readonly verdicts: readonly Verdict[];
+  /** What is shown beside the figures. */
+  readonly picture?: Picture;
 };
 
 export type Row = {

@@ -3,18 +3,19 @@
  * and, at full size, writes `docs/torture.md`. Ends with code 1 where a row failed.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { describeMachine } from "../../bench/support/machine.js";
 import { failureLines, hasPassed, page, type Run, summary } from "./report.js";
-import type { Row, Size } from "./row.js";
+import type { Picture, Row, Size } from "./row.js";
 import { rows } from "./rows/index.js";
 import { Torture } from "./torture.js";
 
 const repository = new URL("../../../", import.meta.url);
 const kept = new URL("test/torture/results.json", repository);
 const report = new URL("docs/torture.md", repository);
+const pictures = new URL("docs/pictures/", repository);
 /** So many runs are kept. */
 const MOST_RUNS = 200;
 
@@ -59,9 +60,10 @@ async function runRow(row: Row, variant: string, size: Size): Promise<Run> {
   };
   say("starting");
   try {
-    const result = await row.run(torture, size, variant);
+    const { picture, ...result } = await row.run(torture, size, variant);
     if (!result.verdicts.every(({ passed }) => passed)) showLogs(torture);
-    return { ...base, tookMs: performance.now() - startedAt, result };
+    const run = { ...base, tookMs: performance.now() - startedAt, result };
+    return picture === undefined ? run : { ...run, picture: draw(picture, size) };
   } catch (error) {
     showLogs(torture);
     return { ...base, tookMs: performance.now() - startedAt, error: String(error) };
@@ -69,6 +71,14 @@ async function runRow(row: Row, variant: string, size: Size): Promise<Run> {
     await torture.close();
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
   }
+}
+
+/** Pictures in the documentation are of full size; others are for whoever looks. */
+function draw({ name, alt, svg }: Picture, size: Size): Omit<Picture, "svg"> {
+  const folder = size === "full" ? pictures : new URL("dist/", repository);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(new URL(`${name}.svg`, folder), svg);
+  return { name, alt };
 }
 
 /** What the nodes had to say of a failure. */

@@ -1,6 +1,7 @@
 /** All rows, in the order of the table. */
 import type { Row } from "../row.js";
 import { row01 } from "./row-01-rolling-deploy.js";
+import { row02 } from "./row-02-nodes-killed.js";
 import { row03 } from "./row-03-broker-killed.js";
 import { row04 } from "./row-04-lost-tail.js";
 import { row05 } from "./row-05-subscriber-cut.js";
@@ -12,9 +13,11 @@ import { row15 } from "./row-15-jitter.js";
 import { row16 } from "./row-16-joins.js";
 import { row17 } from "./row-17-nats-killed.js";
 import { row18 } from "./row-18-growing.js";
+import { row19 } from "./row-19-half-open.js";
 
 export const rows: readonly Row[] = [
   row01,
+  row02,
   row03,
   row04,
   row05,
@@ -26,4 +29,5 @@ export const rows: readonly Row[] = [
   row16,
   row17,
   row18,
+  row19,
 ];

@@ -1,11 +1,19 @@
-import { type Balancer, startBalancer } from "../balancer.js";
+import {
+  type BehindBalancer,
+  closesText,
+  connectedOf,
+  loadText,
+  NODES,
+  nameOf,
+  startBehindBalancer,
+} from "../behind-balancer.js";
 import { check } from "../checker.js";
-import type { Crowd, Told } from "../crowd.js";
-import { startEngine } from "../engines.js";
+import type { Told } from "../crowd.js";
+import { type Deploy, deployPicture, type NodeTurn } from "../deploy-picture.js";
 import { latencies, longestByClient, spread, spreadText } from "../figures.js";
-import type { Exit, NodeProcess } from "../node-process.js";
-import type { Published } from "../records.js";
-import { atLeast, counted, type Row, type Size, unbroken, type Verdict, within } from "../row.js";
+import type { Exit } from "../node-process.js";
+import type { Published, Records } from "../records.js";
+import { atLeast, counted, type Picture, type Row, unbroken, type Verdict, within } from "../row.js";
 import type { Torture } from "../torture.js";
 
 const sizes = {
@@ -20,7 +28,6 @@ const sizes = {
     drain: { noticeMs: 700, drainMs: 800, deadlineMs: 6000 },
   },
 };
-const NODES = 3;
 /** A client's wait for an event that has long been published elsewhere. */
 const MOST_MS = 250;
 const EXIT_MS = 15_000;
@@ -29,18 +36,18 @@ const SAMPLE_MS = 250;
 const variants = ["redis, haproxy", "redis, nginx", "nats, haproxy"] as const;
 
 /** One node's part of the deploy. Times are Unix milliseconds. */
-export type Turn = { readonly node: string; readonly exit: Exit; readonly takesClientsAt: number };
+type Turn = { readonly node: string; readonly exit: Exit; readonly takesClientsAt: number };
 
 /** One node after the other: the signal, its end, its start, and the first new client that comes to it. */
-async function rollOut(torture: Torture, balancer: Balancer, nodes: readonly NodeProcess[]): Promise<Turn[]> {
+async function rollOut(torture: Torture, { nodes, nextNode }: BehindBalancer): Promise<Turn[]> {
   const turns: Turn[] = [];
   for (const [index, process] of nodes.entries()) {
-    const node = `node-${index + 1}`;
+    const node = nameOf(index);
     torture.say(`${node} drains`);
     const exit = await process.end("SIGTERM");
     torture.say(`${node} has ended and starts again`);
     await process.restart();
-    const takesClients = await torture.until(async () => (await balancer.nextNode()) === node, 60_000);
+    const takesClients = await torture.until(async () => (await nextNode()) === node, 60_000);
     if (!takesClients) throw new Error(`expected clients to come to ${node} again, got none`);
     turns.push({ node, exit, takesClientsAt: Date.now() });
   }
@@ -79,34 +86,6 @@ function clientVerdicts({ disturbed, closes, sockets, losses }: Told): Verdict[]
   ];
 }
 
-async function start(torture: Torture, size: Size, variant: string) {
-  const { clients, roomCount, eventsPerSecond, publishers, processes, checkMs, drain } = sizes[size];
-  const [engine = "", program] = variant.split(", ") as [string, "haproxy" | "nginx"];
-  const { settings } = await startEngine(torture, engine);
-  const kinds = { "*": { history: { size: 5000 } } };
-  const nodes: NodeProcess[] = [];
-  for (let n = 1; n <= NODES; n++) {
-    nodes.push(...(await torture.startNodes(1, { ...settings, ...drain, kinds, node: `node-${n}` })));
-  }
-  const balancer = await startBalancer(torture, program, nodes, checkMs);
-  const crowd = await torture.startCrowd([balancer], processes);
-  const rooms = Array.from({ length: roomCount }, (_, index) => `room:${index + 1}`);
-  await crowd.subscribe({ count: clients, rooms });
-  await torture.joined(crowd, clients);
-  await crowd.publish({ count: publishers, rooms, eventsPerSecond });
-  return { nodes, balancer, crowd };
-}
-
-/** How many clients have a session, once all have, or after a while. */
-async function connectedOf(torture: Torture, crowd: Crowd, expected: number): Promise<number> {
-  let connected = 0;
-  await torture.until(async () => {
-    connected = (await crowd.progress()).connected;
-    return connected === expected;
-  }, 10_000);
-  return connected;
-}
-
 export const row01: Row = {
   number: 1,
   title: "rolling SIGTERM restart of 3 nodes behind a load balancer",
@@ -114,14 +93,16 @@ export const row01: Row = {
     "0 lost, dup, inverted, divergent; p99 of a client's gap < 250 ms; 0 clients without `move`; each exits by itself ≤ 15 s",
   variants,
   async run(torture, size, variant) {
-    const { clients, roomCount, eventsPerSecond, publishers, beforeMs, afterMs, drain } = sizes[size];
+    const { beforeMs, afterMs, drain, ...load } = sizes[size];
+    const { clients, publishers } = load;
     const { deadlineMs = 25_000 } = drain as { deadlineMs?: number };
-    const { nodes, balancer, crowd } = await start(torture, size, variant);
+    const behind = await startBehindBalancer(torture, variant, load, drain);
+    const { crowd } = behind;
     await crowd.sample(SAMPLE_MS);
     const steadyAt = Date.now();
     await torture.load(crowd, beforeMs, "before");
     const deployAt = Date.now();
-    const turns = await rollOut(torture, balancer, nodes);
+    const turns = await rollOut(torture, behind);
     const doneAt = Date.now();
     await torture.load(crowd, afterMs, "after");
     const connected = await connectedOf(torture, crowd, clients + publishers);
@@ -129,23 +110,30 @@ export const row01: Row = {
     const findings = check(told.records);
     const steady = during(steadyAt, deployAt);
     const longest = longestByClient(told.records, during(deployAt, doneAt));
+    const longestBefore = longestByClient(told.records, steady);
     const exits = turns.map(({ exit }) => exit);
+    const asked = loadText(load, variant);
     const seconds = (exit: Exit) => ((exit.at - exit.signalledAt) / 1000).toFixed(1);
     return {
-      asked: `${NODES} nodes, ${clients} clients in ${roomCount} rooms, ${publishers} publishers, ${eventsPerSecond} events/s, ${variant}`,
+      asked,
       findings,
       figures: {
         "each client's longest gap, during the deploy": spreadText(spread(longest)),
-        "each client's longest gap, before it": spreadText(spread(longestByClient(told.records, steady))),
+        "each client's longest gap, before it": spreadText(spread(longestBefore)),
         "latency, during the deploy": spreadText(spread(latencies(told.records, during(deployAt, doneAt)))),
         "latency, before it": spreadText(spread(latencies(told.records, steady))),
         "the deploy took": `${((doneAt - deployAt) / 1000).toFixed(1)} s`,
         "from each signal to the end": `${exits.map(seconds).join(", ")} s`,
         "clients moved": exits.map(({ drained }) => drained?.moved ?? "?").join(", "),
+        "a connection opens in": spreadText(spread(told.openMs)),
         "moves of a client": movesText(told.sockets),
         "close codes of connections": closesText(told.closes),
         errors: told.errors.join("; ") || "none",
       },
+      picture: picture(variant, {
+        ...{ caption: asked, samples: told.samples, longest, longestBefore, limitMs: MOST_MS },
+        ...{ turns: turns.map(turnOf), seenAt: seenAt(told.records) },
+      }),
       verdicts: [
         ...unbroken(findings),
         counted("resets", findings.resets),
@@ -159,6 +147,20 @@ export const row01: Row = {
   },
 };
 
+const turnOf = ({ node, exit, takesClientsAt }: Turn): NodeTurn => {
+  return { node, signalledAt: exit.signalledAt, endedAt: exit.at, backAt: takesClientsAt };
+};
+
+const seenAt = ({ logs }: Records): number[] =>
+  logs.flatMap(({ entries }) => entries.filter(({ type }) => type === "event").map(({ at }) => at));
+
+function picture(variant: string, deploy: Deploy): Picture {
+  const alt =
+    "Connected clients of each node over a rolling deploy, the events delivered meanwhile, and each client's longest gap";
+  const name = variant === variants[0] ? "rolling-deploy" : `rolling-deploy-${variant.replace(", ", "-")}`;
+  return { name, alt, svg: deployPicture(deploy) };
+}
+
 /** `12 × 1, 30 × 2` */
 function movesText(sockets: readonly number[]): string {
   const counts = new Map<number, number>();
@@ -168,8 +170,3 @@ function movesText(sockets: readonly number[]): string {
     .map(([moves, count]) => `${count} clients ${moves}`)
     .join(", ");
 }
-
-const closesText = (closes: Told["closes"]): string =>
-  Object.entries(closes)
-    .map(([code, count]) => `${code}: ${count}`)
-    .join(", ") || "none";
