@@ -7,11 +7,13 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { SettingsInput } from "../../server/server.js";
 import { spawnBound } from "../support/services/daemon.js";
-import { freePort } from "../support/services/free-port.js";
+import { onFreePort, PortTaken } from "../support/services/free-port.js";
 import type { Scope } from "../support/services/scope.js";
 
 const program = fileURLToPath(new URL("../../server/main.js", import.meta.url));
 const OUTPUT_KEPT = 20_000;
+/** What it says when another process has its port. */
+const TAKEN = /\bport: expected a free one/;
 
 /** How a node came to its end. Times are Unix milliseconds. */
 export type Exit = {
@@ -46,10 +48,12 @@ export class NodeProcess {
   static async start(scope: Scope, settings: SettingsInput = {}): Promise<NodeProcess> {
     const dir = await mkdtemp(join(tmpdir(), "roomcast-node-"));
     scope.after(() => rm(dir, { recursive: true, force: true }));
-    const node = new NodeProcess(settings, await freePort(), dir);
-    scope.after(() => node.kill());
-    await node.restart({});
-    return node;
+    return onFreePort(async (port) => {
+      const node = new NodeProcess(settings, port, dir);
+      scope.after(() => node.kill());
+      await node.restart({});
+      return node;
+    });
   }
 
   get url(): string {
@@ -109,7 +113,10 @@ export class NodeProcess {
     });
     await new Promise<void>((resolve, reject) => {
       child.once("error", reject);
-      child.once("close", (code, signal) => reject(new Error(`a node ended (${signal ?? code}): ${this.output}`)));
+      child.once("close", (code, signal) => {
+        const Kind = TAKEN.test(this.output) ? PortTaken : Error;
+        reject(new Kind(`a node ended (${signal ?? code}): ${this.output}`));
+      });
       if (child.stdout === null) throw new Error("expected a pipe");
       createInterface(child.stdout).on("line", (text) => {
         keep(`${text}\n`);
