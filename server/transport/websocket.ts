@@ -1,21 +1,22 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
-import type { CloseCode } from "../../protocol/codes.js";
+import { type CloseCode, closeCodes } from "../../protocol/codes.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
 import type { Sessions } from "../session/sessions.js";
+import { Admission, type AdmissionLimits, type RefusalReason } from "./admission.js";
 import { forwardedFor, TrustedProxies } from "./client-address.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
-export type WebSocketOptions = OriginRules & {
-  readonly maxFrameBytes: number;
-  readonly maxBackpressureBytes: number;
-  readonly maxConnections: number;
-  readonly idleTimeoutMs: number;
-  readonly heartbeatMs: number;
-  /** The load balancers whose `X-Forwarded-For` is believed, as addresses and ranges. */
-  readonly trustProxy: readonly string[];
-};
+export type WebSocketOptions = OriginRules &
+  AdmissionLimits & {
+    readonly maxFrameBytes: number;
+    readonly maxBackpressureBytes: number;
+    readonly idleTimeoutMs: number;
+    readonly heartbeatMs: number;
+    /** The load balancers whose `X-Forwarded-For` is believed, as addresses and ranges. */
+    readonly trustProxy: readonly string[];
+  };
 
 /** Frames beyond the limit are answered up to this many times it; beyond that the native code closes the connection. */
 const OVERSIZE = 4;
@@ -27,6 +28,13 @@ const HEARTBEAT_SLOTS = 64;
 const MAX_REASON_BYTES = 123;
 /** What uWebSockets.js answers to a send that it could not pass to the kernel at once, or not at all. */
 const SENT = 1;
+
+/** What whoever asks by hand is told. */
+const REFUSALS: { readonly [reason in RefusalReason]: string } = {
+  rate: "too many connections in too short a time: come back later",
+  handshakes: "too many connections that have not been welcomed yet: come back later",
+  full: "as many connections as this server takes are open",
+};
 
 const topicOf = (room: string, codec: ServerCodec): string => (codec.binary ? `m${room}` : `j${room}`);
 const heartbeatTopic = (slot: number, codec: ServerCodec): string => (codec.binary ? `hm${slot}` : `hj${slot}`);
@@ -42,7 +50,10 @@ class WebSocketLink implements Link {
   readonly #slot: number;
   /** Gone once the socket is: any use of it after that would throw. */
   ws: WebSocket<UserData> | undefined;
+  /** None where the connection is refused. */
   session: Session | undefined;
+  /** After how many milliseconds a client that is refused may come back; `undefined` for one that is taken. */
+  retryMs: number | undefined;
   #looking = false;
 
   constructor(codec: ServerCodec, origin: string | undefined, address: string, slot: number) {
@@ -104,6 +115,10 @@ export class WebSockets {
   #sessions: Sessions | undefined;
   #timer: NodeJS.Timeout | undefined;
   #next = 0;
+  /** Says who may connect, and counts who may not. */
+  readonly admission: Admission;
+  /** How many connections were refused since this node takes none any more. */
+  turnedAway = 0;
   /** Sockets that are open, those included whose close is under way. */
   open = 0;
   /** Bytes of all frames published so far, each counted once, whatever the number of its readers. */
@@ -116,6 +131,7 @@ export class WebSockets {
     this.#app = app;
     this.#options = options;
     this.#trusted = new TrustedProxies(options.trustProxy);
+    this.admission = new Admission(options);
     this.#onError = onError;
     app.ws<UserData>("/v1/socket", {
       maxPayloadLength: options.maxFrameBytes * OVERSIZE,
@@ -201,28 +217,36 @@ export class WebSockets {
       response.writeStatus(verdict.status).writeHeader("Content-Type", "text/plain");
       if (verdict.status.startsWith("426")) response.writeHeader("Sec-WebSocket-Version", "13");
       response.end(verdict.reason, true);
-    } else if (!this.#taking) {
-      response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", "1");
-      response.end("this node is ending: connect again, and come to another", true);
-    } else if (this.#sessions === undefined || this.open >= this.#options.maxConnections) {
-      response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", "2");
-      response.end("as many connections as this server takes are open", true);
-    } else {
-      this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
-      // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
-      const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
-      const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
-      const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, address, this.#next);
-      // No extension is offered: compression would cost memory for every connection.
-      response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
+      return;
     }
+    const sessions = this.#sessions;
+    if (sessions === undefined || !this.#taking) {
+      this.turnedAway++;
+      unavailable(response, 1000, "this node is starting or ending: connect again, and come to another");
+      return;
+    }
+    const refused = this.admission.refuse(performance.now(), this.open, sessions.handshakes);
+    if (refused?.accept === false) {
+      unavailable(response, refused.retryMs, REFUSALS[refused.reason]);
+      return;
+    }
+    this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
+    // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
+    const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+    const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
+    const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, address, this.#next);
+    link.retryMs = refused?.retryMs;
+    // No extension is offered: compression would cost memory for every connection.
+    response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
   }
 
   #opened(ws: WebSocket<UserData>): void {
     this.open++;
     const { link } = ws.getUserData();
     link.ws = ws;
-    link.session = this.#sessions?.open(link);
+    // A browser cannot read the headers of an HTTP answer, so it is let in to be told when to come back.
+    if (link.retryMs === undefined) link.session = this.#sessions?.open(link);
+    else link.close(closeCodes.overloaded, JSON.stringify({ retryMs: link.retryMs }));
   }
 
   #closed(link: WebSocketLink): void {
@@ -230,6 +254,11 @@ export class WebSockets {
     link.ws = undefined;
     link.session?.ended();
   }
+}
+
+function unavailable(response: HttpResponse, retryMs: number, reason: string): void {
+  response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", String(Math.ceil(retryMs / 1000)));
+  response.end(reason, true);
 }
 
 function receive(link: WebSocketLink, data: ArrayBuffer, isBinary: boolean): void {

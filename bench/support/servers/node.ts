@@ -7,7 +7,9 @@ import { pump } from "../pump.js";
 import { StallWatch } from "../stall-watch.js";
 
 const given = JSON.parse(process.argv[2] ?? "{}") as SettingsInput;
-const server = await createServer({ port: 0, logLevel: "error", ...given });
+// A crowd of clients connects as fast as it can.
+const crowds = { connectRate: 1_000_000, maxHandshakes: 1_000_000 };
+const server = await createServer({ port: 0, logLevel: "error", ...crowds, ...given });
 const watch = new StallWatch();
 
 /** Publishes once in each room, in order, a hundred under way; what the engine cannot take yet is tried again. */
