@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { type TestContext, test } from "node:test";
+import { suite, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { connect as connectClient } from "../../client/index.js";
@@ -41,96 +41,6 @@ test("every file is one that its program takes", async () => {
   assert.equal(await nginxComplaint(configured("nginx/nginx.conf", await freePort(), ports)), undefined);
 });
 
-for (const file of balancerFiles) {
-  test(`${file}: clients are spread over the nodes, and those of a node that closes come to the others`, async (t) => {
-    const servers = await threeServers(t);
-    const balancer = await startBalancer(t, file, servers);
-    for (let n = 0; n < 9; n++) await connect(t, balancer);
-    assert.deepEqual(connectionsOf(servers), [3, 3, 3]);
-    const [first, ...others] = servers;
-    await first.close();
-    for (let n = 0; n < 4; n++) await connect(t, balancer);
-    assert.deepEqual(connectionsOf(others), [5, 5]);
-  });
-
-  test(`${file}: a node that was killed is passed over, before any check has found out`, async (t) => {
-    const child = await ChildServer.start(t);
-    const others = [await startServer(t), await startServer(t)] as const;
-    const nodes = [child, ...others];
-    const balancer = await startBalancer(t, file, nodes, checksEvery(file, "1h"));
-    const clients = await Promise.all([connect(t, balancer), connect(t, balancer), connect(t, balancer)]);
-    const before = (await child.report()).connections;
-    assert.ok(before > 0);
-    child.child.kill("SIGKILL");
-    await once(child.child, "exit");
-    await eventually(() => clients.some(({ closed }) => closed !== undefined));
-    // It has the fewest connections now, so that every one of these would be its own.
-    for (let n = 0; n < 6; n++) await connect(t, balancer);
-    for (const client of clients.filter(({ closed }) => closed === undefined)) await client.ping();
-    assert.equal(
-      connectionsOf(others).reduce((sum, count) => sum + count),
-      6 + connectedOf(clients),
-    );
-  });
-
-  test(`${file}: a node that drains gets no new clients, and its own move without noticing`, async (t) => {
-    const redis = await startRedis(t);
-    // HAProxy looks at /ready and is to have seen it before the port is closed; for nginx the closed port is the word.
-    const noticeMs = file.startsWith("haproxy") ? 3000 : 0;
-    const servers = await threeServers(t, { redis: [redis.url], noticeMs, drainMs: 300, deadlineMs: 15_000 });
-    await eventually(() => servers.every((server) => server.nodes().length === 3), "the nodes never saw each other");
-    const balancer = await startBalancer(t, file, servers, checksEvery(file, "50ms"));
-    const [first, second] = servers;
-    const noticed: string[] = [];
-    const heard = await Promise.all(Array.from({ length: 9 }, () => reader(t, balancer.url, noticed)));
-    assert.ok(first.connections > 0);
-
-    let drained = false;
-    const drain = first.drain().then(() => {
-      drained = true;
-    });
-    let published = 0;
-    if (noticeMs > 0) {
-      await eventually(async () => {
-        await second.publish(ROOM, "n", ++published);
-        return passedOver(t, balancer, first);
-      });
-      assert.equal(await status(first.url, "/ready"), 503, "the node takes connections still");
-    }
-    while (!drained) {
-      await second.publish(ROOM, "n", ++published);
-      const passing = await connect(t, balancer);
-      passing.end();
-    }
-    await drain;
-    assert.equal(first.connections, 0);
-    await second.publish(ROOM, "n", ++published);
-    const all = Array.from({ length: published }, (_, index) => index + 1);
-    await eventually(() => heard.every((events) => events.length >= published));
-    for (const events of heard) assert.deepEqual(events, all);
-    assert.deepEqual(noticed, []);
-    assert.equal(
-      connectionsOf(servers).reduce((sum, count) => sum + count),
-      9,
-    );
-  });
-
-  test(`${file}: a connection that only heartbeats pass stays, for longer than the balancer lets one be silent`, async (t) => {
-    const [from, to] = file.startsWith("haproxy")
-      ? ["timeout tunnel 1h", "timeout tunnel 2s"]
-      : ["proxy_timeout 1h", "proxy_timeout 2s"];
-    const beating = await threeServers(t, { heartbeatMs: 200 });
-    const kept = await connect(t, await startBalancer(t, file, beating, { [from as string]: to as string }));
-    const silent = await threeServers(t, { heartbeatMs: 60_000 });
-    const cut = await connect(t, await startBalancer(t, file, silent, { [from as string]: to as string }));
-    await cut.close();
-    // Longer than the one that was silent was let be.
-    const soFar = kept.messages;
-    await kept.until("heartbeats", () => kept.messages >= soFar + 5);
-    await kept.ping();
-  });
-}
-
 const connectedOf = (clients: readonly { readonly closed: unknown }[]): number =>
   clients.filter(({ closed }) => closed === undefined).length;
 
@@ -157,24 +67,117 @@ async function reader(t: TestContext, url: string, noticed: string[]): Promise<n
   return events;
 }
 
-for (const file of haproxyFiles) {
-  test(`${file}: a node that is not ready gets no new clients`, async (t) => {
-    const nowhere = `redis://127.0.0.1:${await freePort()}`;
-    const servers = await Promise.all([startServer(t, { redis: [nowhere] }), startServer(t), startServer(t)]);
-    assert.equal(await status(servers[0].url, "/ready"), 503);
-    const balancer = await startBalancer(t, file, servers, checksEvery(file, "50ms"));
-    // At first HAProxy takes every node to be ready.
-    await eventually(() => passedOver(t, balancer, servers[0]));
-  });
+// Mostly waiting.
+suite("in front of three nodes", { concurrency: 4 }, () => {
+  for (const file of balancerFiles) {
+    test(`${file}: clients are spread over the nodes, and those of a node that closes come to the others`, async (t) => {
+      const servers = await threeServers(t);
+      const balancer = await startBalancer(t, file, servers);
+      for (let n = 0; n < 9; n++) await connect(t, balancer);
+      assert.deepEqual(connectionsOf(servers), [3, 3, 3]);
+      const [first, ...others] = servers;
+      await first.close();
+      for (let n = 0; n < 4; n++) await connect(t, balancer);
+      assert.deepEqual(connectionsOf(others), [5, 5]);
+    });
 
-  test(`${file}: while no node is ready, those that live take the clients`, async (t) => {
-    const nowhere = `redis://127.0.0.1:${await freePort()}`;
-    const servers = await threeServers(t, { redis: [nowhere], kinds: { here: { engine: "memory" } } });
-    const balancer = await startBalancer(t, file, servers, checksEvery(file, "50ms"));
-    // Not ready through the balancer either: it has found that out of all three, and passes on nevertheless.
-    await eventually(async () => (await status(balancer.url, "/ready")) === 503);
-    const client = await connect(t, balancer);
-    const joined = await client.ask("joined", { type: "join", room: "here:1" });
-    assert.equal(joined.room, "here:1");
-  });
-}
+    test(`${file}: a node that was killed is passed over, before any check has found out`, async (t) => {
+      const child = await ChildServer.start(t);
+      const others = [await startServer(t), await startServer(t)] as const;
+      const nodes = [child, ...others];
+      const balancer = await startBalancer(t, file, nodes, checksEvery(file, "1h"));
+      const clients = await Promise.all([connect(t, balancer), connect(t, balancer), connect(t, balancer)]);
+      const before = (await child.report()).connections;
+      assert.ok(before > 0);
+      child.child.kill("SIGKILL");
+      await once(child.child, "exit");
+      await eventually(() => clients.some(({ closed }) => closed !== undefined));
+      // It has the fewest connections now, so that every one of these would be its own.
+      for (let n = 0; n < 6; n++) await connect(t, balancer);
+      for (const client of clients.filter(({ closed }) => closed === undefined)) await client.ping();
+      assert.equal(
+        connectionsOf(others).reduce((sum, count) => sum + count),
+        6 + connectedOf(clients),
+      );
+    });
+
+    test(`${file}: a node that drains gets no new clients, and its own move without noticing`, async (t) => {
+      const redis = await startRedis(t);
+      // HAProxy looks at /ready and is to have seen it before the port is closed; for nginx the closed port is the word.
+      const noticeMs = file.startsWith("haproxy") ? 3000 : 0;
+      const servers = await threeServers(t, { redis: [redis.url], noticeMs, drainMs: 300, deadlineMs: 15_000 });
+      await eventually(() => servers.every((server) => server.nodes().length === 3), "the nodes never saw each other");
+      const balancer = await startBalancer(t, file, servers, checksEvery(file, "50ms"));
+      const [first, second] = servers;
+      const noticed: string[] = [];
+      const heard = await Promise.all(Array.from({ length: 9 }, () => reader(t, balancer.url, noticed)));
+      assert.ok(first.connections > 0);
+
+      let drained = false;
+      const drain = first.drain().then(() => {
+        drained = true;
+      });
+      let published = 0;
+      if (noticeMs > 0) {
+        await eventually(async () => {
+          await second.publish(ROOM, "n", ++published);
+          return passedOver(t, balancer, first);
+        });
+        assert.equal(await status(first.url, "/ready"), 503, "the node takes connections still");
+      }
+      while (!drained) {
+        await second.publish(ROOM, "n", ++published);
+        const passing = await connect(t, balancer);
+        passing.end();
+      }
+      await drain;
+      assert.equal(first.connections, 0);
+      await second.publish(ROOM, "n", ++published);
+      const all = Array.from({ length: published }, (_, index) => index + 1);
+      await eventually(() => heard.every((events) => events.length >= published));
+      for (const events of heard) assert.deepEqual(events, all);
+      assert.deepEqual(noticed, []);
+      assert.equal(
+        connectionsOf(servers).reduce((sum, count) => sum + count),
+        9,
+      );
+    });
+
+    test(`${file}: a connection that only heartbeats pass stays, for longer than the balancer lets one be silent`, async (t) => {
+      const [from, to] = file.startsWith("haproxy")
+        ? ["timeout tunnel 1h", "timeout tunnel 2s"]
+        : ["proxy_timeout 1h", "proxy_timeout 2s"];
+      const beating = await threeServers(t, { heartbeatMs: 200 });
+      const kept = await connect(t, await startBalancer(t, file, beating, { [from as string]: to as string }));
+      const silent = await threeServers(t, { heartbeatMs: 60_000 });
+      const cut = await connect(t, await startBalancer(t, file, silent, { [from as string]: to as string }));
+      await cut.close();
+      // Longer than the one that was silent was let be.
+      const soFar = kept.messages;
+      await kept.until("heartbeats", () => kept.messages >= soFar + 5);
+      await kept.ping();
+    });
+  }
+
+  for (const file of haproxyFiles) {
+    test(`${file}: a node that is not ready gets no new clients`, async (t) => {
+      const nowhere = `redis://127.0.0.1:${await freePort()}`;
+      const servers = await Promise.all([startServer(t, { redis: [nowhere] }), startServer(t), startServer(t)]);
+      assert.equal(await status(servers[0].url, "/ready"), 503);
+      const balancer = await startBalancer(t, file, servers, checksEvery(file, "50ms"));
+      // At first HAProxy takes every node to be ready.
+      await eventually(() => passedOver(t, balancer, servers[0]));
+    });
+
+    test(`${file}: while no node is ready, those that live take the clients`, async (t) => {
+      const nowhere = `redis://127.0.0.1:${await freePort()}`;
+      const servers = await threeServers(t, { redis: [nowhere], kinds: { here: { engine: "memory" } } });
+      const balancer = await startBalancer(t, file, servers, checksEvery(file, "50ms"));
+      // Not ready through the balancer either: it has found that out of all three, and passes on nevertheless.
+      await eventually(async () => (await status(balancer.url, "/ready")) === 503);
+      const client = await connect(t, balancer);
+      const joined = await client.ask("joined", { type: "join", room: "here:1" });
+      assert.equal(joined.room, "here:1");
+    });
+  }
+});
