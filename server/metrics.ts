@@ -1,6 +1,8 @@
 /** The numbers of a node, for Prometheus. The parts keep them as plain numbers; they are read when somebody asks. */
 import { Counter, Gauge, Registry } from "prom-client";
 import { ProcessNumbers } from "./process-numbers.js";
+import { metricsRoutes } from "./transport/http.js";
+import { Listener } from "./transport/listener.js";
 
 export const nodeStates = ["starting", "ready", "draining"] as const;
 export type NodeState = (typeof nodeStates)[number];
@@ -13,16 +15,14 @@ export type RefusalReason = (typeof refusalReasons)[number];
 export type DrainNumbers = {
   /** Clients that are still to go. */
   readonly left: number;
-  /** Clients that went to another node after they were told to move. */
+  /** Clients that have moved: were told to, and closed their connection themselves. */
   readonly moved: number;
   /** Clients that were closed, since they had not moved in time. */
   readonly closed: number;
 };
 
-/** Where the numbers come from. All are read at each scrape; totals count since the start of the node. */
-export interface MetricsSource {
-  readonly node: string;
-  readonly version: string;
+/** What a node counts, as it is now; totals count since its start. */
+export type NodeNumbers = {
   readonly state: NodeState;
   /** Clients that are connected, those included that have not said hello. */
   readonly connections: number;
@@ -43,7 +43,14 @@ export interface MetricsSource {
   readonly publishedBytes: number;
   /** How much of the engines cannot be reached now. */
   readonly problems: number;
-}
+};
+
+/** Where the numbers of a node come from: asked at each scrape. */
+export type MetricsSource = {
+  readonly node: string;
+  readonly version: string;
+  readonly numbers: () => NodeNumbers;
+};
 
 /** A metric, and what it says: one number, or one for each value of its only label. */
 type Definition<Source> = {
@@ -58,10 +65,10 @@ type Definition<Source> = {
   readonly read: (source: Source) => number | Readonly<Record<string, number>>;
 };
 
-const ofNode: readonly Definition<MetricsSource>[] = [
+const ofNode: readonly Definition<NodeNumbers>[] = [
   {
     name: "roomcast_node_state",
-    help: "1 for the state that this node is in, 0 for the others.",
+    help: "The state that this node is in is 1, the others are 0.",
     kind: "gauge",
     label: "state",
     read: ({ state }) => Object.fromEntries(nodeStates.map((each) => [each, each === state ? 1 : 0])),
@@ -129,7 +136,7 @@ const ofNode: readonly Definition<MetricsSource>[] = [
   },
   {
     name: "roomcast_drain_moved_total",
-    help: "Clients that went to another node since they were told to move.",
+    help: "Clients that have moved: were told to, and closed their connection themselves.",
     kind: "counter",
     read: ({ drain }) => drain.moved,
   },
@@ -224,8 +231,8 @@ export class Metrics {
     const { name, labels, help } = BUILD_INFO;
     const info = new Gauge({ name, help, labelNames: labels, registers: [this.#registry] });
     info.set({ node: source.node, version: source.version }, 1);
-    for (const definition of ofNode) define(this.#registry, source, definition);
-    for (const definition of ofProcess) define(this.#registry, this.#process, definition);
+    for (const definition of ofNode) define(this.#registry, source.numbers, definition);
+    for (const definition of ofProcess) define(this.#registry, () => this.#process, definition);
   }
 
   get contentType(): string {
@@ -243,11 +250,48 @@ export class Metrics {
   }
 }
 
-function define<Source>(registry: Registry, source: Source, definition: Definition<Source>): void {
+/** The port at which the metrics of a node are served, at `/metrics`. */
+export class MetricsPort {
+  readonly port: number;
+  readonly #listener: Listener;
+  readonly #metrics: Metrics;
+
+  private constructor(port: number, listener: Listener, metrics: Metrics) {
+    this.port = port;
+    this.#listener = listener;
+    this.#metrics = metrics;
+  }
+
+  /** Rejects with `ListenError` where the port cannot be had. */
+  static async open(
+    address: { readonly host: string; readonly port: number },
+    source: MetricsSource,
+    onError: (error: unknown) => void,
+  ): Promise<MetricsPort> {
+    const listener = await Listener.create();
+    const metrics = new Metrics(source);
+    listener.serve(metricsRoutes(metrics), onError);
+    try {
+      return new MetricsPort(await listener.listen(address.host, address.port, "metricsPort"), listener, metrics);
+    } catch (error) {
+      metrics.close();
+      throw error;
+    }
+  }
+
+  /** Ends it at once: a scrape under way is cut. */
+  close(): void {
+    this.#listener.stop();
+    this.#listener.cut();
+    this.#metrics.close();
+  }
+}
+
+function define<Source>(registry: Registry, source: () => Source, definition: Definition<Source>): void {
   const { name, help, kind, label, read } = definition;
   const options = { name, help, labelNames: label === undefined ? [] : [label], registers: [registry] };
   const values = (): [labels: { [label: string]: string }, value: number][] => {
-    const value = read(source);
+    const value = read(source());
     if (label === undefined || typeof value === "number") return [[{}, Number(value)]];
     return Object.entries(value).map(([word, number]) => [{ [label]: word }, number]);
   };

@@ -12,6 +12,7 @@ import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine } from "./engine/open.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
+import { MetricsPort, type MetricsSource } from "./metrics.js";
 import { nativeProblem } from "./native.js";
 import { Rooms } from "./room/rooms.js";
 import { Sessions } from "./session/sessions.js";
@@ -60,6 +61,8 @@ export interface Server {
   readonly port: number;
   /** `http://host:port` */
   readonly url: string;
+  /** `http://host:port/metrics`, where `metricsPort` is set. */
+  readonly metricsUrl: string | undefined;
   readonly settings: Settings;
   /** How many clients are connected, those included that have not said hello. */
   readonly connections: number;
@@ -204,7 +207,21 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     state = "closing";
     cluster.announce();
   };
-  const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, onClosing });
+  const numbers = () => ({
+    state: state === "closing" ? ("draining" as const) : state,
+    connections: sessions.size,
+    sessions: sessions.welcomed,
+    handshakes: sessions.handshakes,
+    refused: { ...sockets.admission.refused, draining: sockets.turnedAway },
+    rooms: rooms.size,
+    publishedBytes: sockets.publishedBytes,
+    logReads: rooms.logReads,
+    strays: rooms.strays,
+    problems: rooms.broker.problems().length,
+    drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
+  });
+  const metrics = { node: name, version: versionOf(), numbers };
+  const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, metrics, failed, onClosing });
   await server.listen();
   await reached(rooms.broker, log);
   if (state === "starting") state = "ready";
@@ -244,6 +261,8 @@ type Parts = {
   readonly rooms: Rooms;
   readonly sessions: Sessions;
   readonly cluster: Cluster;
+  readonly metrics: MetricsSource;
+  readonly failed: (error: unknown) => void;
   readonly onClosing: () => void;
 };
 
@@ -251,6 +270,7 @@ class Node implements Server {
   readonly settings: Settings;
   readonly #parts: Parts;
   #port = 0;
+  #metrics: MetricsPort | undefined;
   #closing: Promise<void> | undefined;
   #drain: Drain | undefined;
 
@@ -260,10 +280,15 @@ class Node implements Server {
   }
 
   async listen(): Promise<void> {
-    const { listener, settings, sockets, sessions, rooms } = this.#parts;
+    const { listener, settings, sockets, sessions, rooms, metrics, failed } = this.#parts;
+    const { host, port, metricsPort } = settings;
     try {
-      this.#port = await listener.listen(settings.host, settings.port);
+      this.#port = await listener.listen(host, port);
+      if (metricsPort !== undefined) {
+        this.#metrics = await MetricsPort.open({ host, port: metricsPort }, metrics, failed);
+      }
     } catch (error) {
+      listener.stop();
       await rooms.close();
       throw error;
     }
@@ -275,8 +300,16 @@ class Node implements Server {
   }
 
   get url(): string {
+    return this.#urlOf(this.#port);
+  }
+
+  get metricsUrl(): string | undefined {
+    return this.#metrics && `${this.#urlOf(this.#metrics.port)}/metrics`;
+  }
+
+  #urlOf(port: number): string {
     const { host } = this.settings;
-    return `http://${host.includes(":") ? `[${host}]` : host}:${this.#port}`;
+    return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
 
   get connections(): number {
@@ -402,6 +435,7 @@ class Node implements Server {
       // A client that never reads that it was closed would hold the process open for as long as TCP waits for it.
       setTimeout(() => listener.cut(), Math.max(0, until - performance.now())).unref();
     }
+    this.#metrics?.close();
     log.info("closed");
   }
 }

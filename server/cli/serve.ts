@@ -6,7 +6,13 @@ import { serveHelp } from "./help.js";
 import { loadSettings, readFlags } from "./sources.js";
 
 /** What `createServer` gives, as far as the command needs it. */
-type Running = { readonly url: string; readonly port: number; drain(): Promise<void>; close(): Promise<void> };
+type Running = {
+  readonly url: string;
+  readonly port: number;
+  readonly metricsUrl: string | undefined;
+  drain(): Promise<void>;
+  close(): Promise<void>;
+};
 
 /** A second signal within this many milliseconds is the same one: a terminal and npm both pass on one Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
@@ -55,8 +61,8 @@ const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 
 /** Says where it listens and what a person should know of it. The first line carries the address for programs, too. */
-function announce({ url, port }: Running, settings: Settings, log: Log): void {
-  log.info(`listening on ${url}`, { url, port, node: settings.node, pid: process.pid });
+function announce({ url, port, metricsUrl }: Running, settings: Settings, log: Log): void {
+  log.info(`listening on ${url}`, { url, port, metricsUrl, node: settings.node, pid: process.pid });
   if (settings.secret === undefined) {
     const reach = isLoopback(settings.host)
       ? "loopback only, anyone on this machine may connect"

@@ -125,9 +125,10 @@ function answerLater(
   response.onAborted(() => {
     gone = true;
   });
-  void reply.then((now) => {
+  const send = (now: Reply): void => {
     if (!gone) answer(response, method, now, onError);
-  });
+  };
+  void reply.then(send).catch(onError);
 }
 
 /** Answers in one turn, and throws nothing: in a route that would end the process. */
