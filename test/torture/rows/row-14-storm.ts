@@ -1,3 +1,4 @@
+import type { SettingsInput } from "../../../server/server.js";
 import { configured } from "../../support/balancer.js";
 import { freePort, onFreePort } from "../../support/services/free-port.js";
 import { startHaproxy } from "../../support/services/haproxy.js";
@@ -56,6 +57,14 @@ async function startBalancer(torture: Torture, variant: string, nodes: readonly 
   });
 }
 
+/** Starts three nodes whose metrics can be read. */
+async function startScraped(torture: Torture, settings: SettingsInput) {
+  const ports = [await freePort(), await freePort(), await freePort()];
+  const nodes: NodeProcess[] = [];
+  for (const metricsPort of ports) nodes.push(...(await torture.startNodes(1, { ...settings, metricsPort })));
+  return { nodes, metrics: () => Promise.all(ports.map(scrape)) };
+}
+
 /** How long after `cutAt` each client was in all of its rooms again, in milliseconds; in rising order. */
 function backAfterMs(records: Records, cutAt: number): number[] {
   const backAt = new Map<string, number>();
@@ -108,12 +117,7 @@ export const row14: Row = {
     const { clients, roomCount, roomsEach, publishers, eventsPerSecond, processes, calmMs, patienceMs } = sizes[size];
     const redis = await startRedis(torture);
     const kinds = { "*": { history: { size: 1000 } } };
-    const metricsPorts = [await freePort(), await freePort(), await freePort()];
-    const nodes: NodeProcess[] = [];
-    for (const metricsPort of metricsPorts) {
-      const settings = { redis: [redis.url], kinds, metricsPort, ...sizes[size].settings };
-      nodes.push(...(await torture.startNodes(1, settings)));
-    }
+    const { nodes, metrics } = await startScraped(torture, { redis: [redis.url], kinds, ...sizes[size].settings });
     const balancer = await startBalancer(torture, variant, nodes);
     const reads = await LogReads.start(torture, redis);
     const rooms = Array.from({ length: roomCount }, (_, index) => `room:${index + 1}`);
@@ -126,12 +130,13 @@ export const row14: Row = {
     await torture.joined(crowd, joins);
     await torture.load(writing, calmMs, "calm");
     const readsBefore = reads.count;
-    const before = await Promise.all(metricsPorts.map(scrape));
+    const before = await metrics();
     const { cutAt, downMs } = await storm(torture, balancer, crowd, joins, patienceMs);
     const stormReads = reads.count - readsBefore;
-    const after = await Promise.all(metricsPorts.map(scrape));
+    const after = await metrics();
     const grown = (name: string) => sum(after.map((one) => one(name))) - sum(before.map((one) => one(name)));
     const refused = grown("roomcast_refused_connections_total");
+    const longestTurnMs = 1000 * Math.max(...after.map((one) => one(LOOP, "max")));
     await torture.load(writing, calmMs, "after the storm");
     const { records, told } = await settleAll(torture, writing, [crowd]);
     const findings = check(records);
@@ -144,7 +149,7 @@ export const row14: Row = {
         back: spreadText(times),
         "most back in one second": mostInASecond(backMs.filter(Number.isFinite)),
         "the balancer was away": `${downMs} ms`,
-        "longest turn of a node's event loop": `${Math.round(1000 * Math.max(...after.map((one) => one(LOOP, "max"))))} ms`,
+        "longest turn of a node's event loop": `${Math.round(longestTurnMs)} ms`,
         "attempts refused for load": refused,
         "log reads as the rooms were opened": readsBefore,
         "log reads in the storm": stormReads,
