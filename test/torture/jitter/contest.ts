@@ -67,10 +67,11 @@ export async function contest(
     // The first event is one that everyone has: Socket.IO knows nobody who has seen none.
     await torture.until(async () => (await line.progress()).deliveries >= clients, 10_000);
     await line.each(() => ({ type: "kill", ...scenario }));
-    for (let leftMs = scenario.forMs; leftMs > 0; leftMs -= 1000) {
-      await pause(Math.min(leftMs, 1000));
+    const until = performance.now() + scenario.forMs;
+    for (let leftMs = scenario.forMs; leftMs > 0; leftMs = until - performance.now()) {
       const { joined, deliveries, published } = await line.progress();
-      told(`${Math.round(leftMs / 1000)} s left, ${joined} connected, ${published} published, ${deliveries} seen`);
+      told(`${Math.ceil(leftMs / 1000)} s left, ${joined} connected, ${published} published, ${deliveries} seen`);
+      await pause(Math.min(Math.max(0, until - performance.now()), 1000));
     }
     await line.publisher.ask({ type: "stop" });
     await torture.until(async () => {
