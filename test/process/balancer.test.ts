@@ -9,6 +9,7 @@ import { connect as connectClient } from "../../client/index.js";
 import { type BalancerFile, balancerFiles, configured, startBalancer } from "../support/balancer.js";
 import { ChildServer } from "../support/child-server.js";
 import { eventually } from "../support/eventually.js";
+import { RawSocket, upgradeText } from "../support/raw-socket.js";
 import { freePort } from "../support/services/free-port.js";
 import { nginxComplaint } from "../support/services/nginx.js";
 import { startRedis } from "../support/services/redis.js";
@@ -158,6 +159,30 @@ suite("in front of three nodes", { concurrency: 4 }, () => {
       await kept.ping();
     });
   }
+
+  test("haproxy/http.cfg: no connection that was kept brings a client to a node that drains", async (t) => {
+    const redis = await startRedis(t);
+    const servers = await threeServers(t, { redis: [redis.url], drainMs: 0, deadlineMs: 10_000 });
+    await eventually(() => servers.every((server) => server.nodes().length === 3), "the nodes never saw each other");
+    const balancer = await startBalancer(t, "haproxy/http.cfg", servers, checksEvery("haproxy/http.cfg", "1h"));
+    const sockets = await Promise.all(Array.from({ length: 6 }, () => RawSocket.connect(balancer.port)));
+    t.after(() => sockets.map((socket) => socket.destroy()));
+    for (const socket of sockets) {
+      socket.write("GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+      assert.equal((await socket.response()).status, 200);
+    }
+    // Someone who does not move holds the node, so that connections to it that wait for a request stay open.
+    const [first] = servers;
+    const holding = await connect(t, first);
+    const drained = first.drain();
+    await holding.next("move");
+    for (const socket of sockets) {
+      socket.write(upgradeText());
+      assert.equal((await socket.response()).status, 101);
+    }
+    holding.end();
+    await drained;
+  });
 
   for (const file of haproxyFiles) {
     test(`${file}: a node that is not ready gets no new clients`, async (t) => {
