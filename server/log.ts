@@ -40,19 +40,30 @@ function readableLine(line: string): string {
 const BUSY_MS = 50;
 /** How often it is tried again while the process ends. */
 const LAST_TRIES = 20;
+/** Lines are dropped while so much waits for the reader, in UTF-16 units. */
+const MOST_WAITING = 8_388_608;
 
 const isBusy = (error: unknown): boolean => ["EAGAIN", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "");
 
+const droppedLine = (dropped: number): string => {
+  const message = "lines of this log were dropped: its reader does not keep up";
+  return `${JSON.stringify({ level: "warn", time: new Date().toISOString(), message, dropped })}\n`;
+};
+
 /**
- * Writes lines to a file descriptor, without waiting: a reader of the log that has stalled must not stall the server.
- * Once the reader has gone it writes nothing any more, and the server goes on. What pino has for this (sonic-boom) tries
- * for ever, where it finds only as the process ends that the reader has gone: the process would never end.
+ * Writes lines to a file descriptor, without waiting: a reader of the log that has stalled must not stall the server, nor
+ * keep it from its end. Once the reader has gone nothing is written any more, and the server goes on. What pino has for
+ * this (sonic-boom) tries for ever, where it finds only as the process ends that the reader has gone or stands still: the
+ * process would never end.
  */
 class LineWriter {
   readonly #fd: number;
   #waiting = "";
+  /** What a busy reader did not take. */
+  #refused: Buffer = Buffer.alloc(0);
   #writing = false;
   #gone = false;
+  #dropped = 0;
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -61,13 +72,21 @@ class LineWriter {
 
   write(line: string): void {
     if (this.#gone) return;
-    this.#waiting += line;
+    if (this.#waiting.length > MOST_WAITING) this.#dropped++;
+    else this.#waiting += line;
     if (!this.#writing) this.#writeNext();
   }
 
-  #writeNext(): void {
-    const bytes = Buffer.from(this.#waiting);
+  /** What waits, and what is to be said of what does not. */
+  #take(): Buffer {
+    const bytes = Buffer.from(this.#dropped > 0 ? this.#waiting + droppedLine(this.#dropped) : this.#waiting);
     this.#waiting = "";
+    this.#dropped = 0;
+    return bytes;
+  }
+
+  #writeNext(): void {
+    const bytes = this.#take();
     this.#writing = bytes.length > 0;
     if (this.#writing) this.#write(bytes);
   }
@@ -78,7 +97,8 @@ class LineWriter {
         if (written < bytes.length) this.#write(bytes.subarray(written));
         else this.#writeNext();
       } else if (isBusy(error)) {
-        setTimeout(() => this.#write(bytes), BUSY_MS);
+        this.#refused = bytes;
+        setTimeout(() => this.#retry(), BUSY_MS).unref();
       } else {
         this.#gone = true;
         this.#waiting = "";
@@ -86,9 +106,16 @@ class LineWriter {
     });
   }
 
+  #retry(): void {
+    const bytes = this.#refused;
+    this.#refused = Buffer.alloc(0);
+    this.#write(bytes);
+  }
+
   /** The process ends: what waits is written now, as far as the reader takes it. */
   #writeLast(): void {
-    let bytes = Buffer.from(this.#waiting);
+    if (this.#gone) return;
+    let bytes = Buffer.concat([this.#refused, this.#take()]);
     for (let tries = 0; bytes.length > 0 && tries < LAST_TRIES; ) {
       try {
         bytes = bytes.subarray(writeSync(this.#fd, bytes));
@@ -110,7 +137,7 @@ function openStream(stream: Stream): LineWriter {
   return writer;
 }
 
-/** Opens a log. Nothing of it holds the process open, beyond the lines that are still being written. */
+/** Opens a log. Nothing of it holds the process open, beyond lines that a reader takes. */
 export function createLog({ level, destination = "stderr", readable }: LogOptions): Log {
   const toStream = typeof destination === "string";
   const forPeople = readable ?? (toStream && process[destination].isTTY === true);

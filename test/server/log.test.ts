@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { createLog, type LogLevel } from "../../server/log.js";
 import { Command } from "../support/command.js";
+import { eventually } from "../support/eventually.js";
 
 function logTo(level: LogLevel, readable = false) {
   const lines: string[] = [];
@@ -58,10 +60,15 @@ process.on("SIGUSR2", () => {
   log.error("the last words");
   throw new Error("unexpected");
 });`;
-const preload = ["--import", `data:text/javascript,${encodeURIComponent(dies)}`];
+const floods = `import { createLog } from ${JSON.stringify(logModule)};
+process.on("SIGUSR2", () => {
+  const log = createLog({ level: "info", destination: "stdout" });
+  for (let line = 1; line <= 20_000; line++) log.info(String(line), { filling: "x".repeat(1000) });
+});`;
+const preloaded = (code: string): string[] => ["--import", `data:text/javascript,${encodeURIComponent(code)}`];
 
 test("what is logged before an exception that ends the process is read", async (t) => {
-  const command = new Command(t, ["serve", "--port", "0"], {}, preload);
+  const command = new Command(t, ["serve", "--port", "0"], {}, preloaded(dies));
   await command.line(/^start page at /);
   command.child.kill("SIGUSR2");
   await command.line(/^the last words$/);
@@ -71,7 +78,7 @@ test("what is logged before an exception that ends the process is read", async (
 
 // Where a process tries for ever to write its last lines, the timeout is what tells.
 test("a node whose log's reader has gone ends by itself after an exception", { timeout: 15_000 }, async (t) => {
-  const command = new Command(t, ["serve", "--port", "0"], {}, preload);
+  const command = new Command(t, ["serve", "--port", "0"], {}, preloaded(dies));
   await command.line(/^start page at /);
   command.child.stdout?.destroy();
   command.child.kill("SIGUSR2");
@@ -79,11 +86,43 @@ test("a node whose log's reader has gone ends by itself after an exception", { t
 });
 
 test("a node whose log's reader has gone serves on, and ends by itself at SIGTERM", { timeout: 15_000 }, async (t) => {
-  const command = new Command(t, ["serve", "--port", "0"], {}, preload);
+  const command = new Command(t, ["serve", "--port", "0"], {}, preloaded(dies));
   const { url } = await command.line(/^listening on /);
   await command.line(/^start page at /);
   command.child.stdout?.destroy();
   assert.equal((await fetch(`${url}/live`)).status, 200);
   command.child.kill("SIGTERM");
   assert.deepEqual(await command.exited, { code: 0, signal: null });
+});
+
+test("a node whose log's reader stands still serves on, and ends by itself", { timeout: 30_000 }, async (t) => {
+  const command = new Command(t, ["serve", "--port", "0"], {}, preloaded(floods));
+  const { url } = await command.line(/^listening on /);
+  await command.line(/^start page at /);
+  command.child.stdout?.pause();
+  command.child.kill("SIGUSR2");
+  assert.equal((await fetch(`${url}/live`)).status, 200);
+  const exited = once(command.child, "exit");
+  command.child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+  command.child.stdout?.destroy();
+});
+
+test("lines beyond what may wait are dropped, and their number is told once the reader goes on", async (t) => {
+  const command = new Command(t, ["serve", "--port", "0"], {}, preloaded(floods));
+  await command.line(/^start page at /);
+  command.child.stdout?.pause();
+  command.child.kill("SIGUSR2");
+  // The flood comes in one turn of the loop: what answers then, comes after it.
+  const { url } = await command.line(/^listening on /);
+  await eventually(async () => (await fetch(`${url}/live`)).status === 200);
+  command.child.stdout?.resume();
+  const told = await command.line(/^lines of this log were dropped/);
+  const lines = [...command.stdout.matchAll(/"message":"(\d+)"/g)].map(([, number]) => Number(number));
+  assert.deepEqual(
+    lines,
+    Array.from(lines, (_, index) => index + 1),
+    "a hole, or out of order",
+  );
+  assert.equal(lines.length + Number(told["dropped"]), 20_000);
 });
