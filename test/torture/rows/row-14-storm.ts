@@ -5,7 +5,7 @@ import { startHaproxy } from "../../support/services/haproxy.js";
 import { startNginx } from "../../support/services/nginx.js";
 import { startRedis } from "../../support/services/redis.js";
 import { check } from "../checker.js";
-import { Crowd } from "../crowd.js";
+import { Crowd, type Told } from "../crowd.js";
 import { type Spread, spread, spreadText } from "../figures.js";
 import { LogReads } from "../log-reads.js";
 import type { NodeProcess } from "../node-process.js";
@@ -76,6 +76,15 @@ function backAfterMs(records: Records, cutAt: number): number[] {
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+
+/** `1006: 5000, 4101: 20` */
+function endsText(told: readonly Told[]): string {
+  const counts = new Map<string, number>();
+  for (const [code, count] of told.flatMap(({ closes }) => Object.entries(closes))) {
+    counts.set(code, (counts.get(code) ?? 0) + count);
+  }
+  return [...counts].map(([code, count]) => `${code}: ${count}`).join(", ");
+}
 
 /** How many came back within the busiest second. */
 function mostInASecond(backMs: readonly number[]): number {
@@ -151,6 +160,7 @@ export const row14: Row = {
         "the balancer was away": `${downMs} ms`,
         "longest turn of a node's event loop": `${Math.round(longestTurnMs)} ms`,
         "attempts refused for load": refused,
+        "connections that ended, by their codes": endsText(told),
         "log reads as the rooms were opened": readsBefore,
         "log reads in the storm": stormReads,
         "log reads as the nodes counted them": grown("roomcast_log_reads_total"),
