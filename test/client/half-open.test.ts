@@ -18,6 +18,9 @@ function open(t: TestContext, url: string, options: ConnectOptions = {}): Watche
   return { client, states };
 }
 
+/** The least there is. */
+const QUICK = { idleTimeoutMs: 8000, heartbeatMs: 1000 };
+
 const words = (states: readonly ClientState[]): string[] => states.map(({ status }) => status);
 
 const proxied = (t: TestContext, server: Server) => TcpProxy.start(t, { host: "127.0.0.1", port: server.port });
@@ -70,7 +73,7 @@ suite("a client whose link is dead or quiet", { concurrency: true }, () => {
     });
 
     test(`stays connected while it is quiet for longer than a dead one would last (${codec.name})`, async (t) => {
-      const server = await startServer(t, { idleTimeoutMs: 8000, heartbeatMs: 1000 });
+      const server = await startServer(t, QUICK);
       let heartbeats = 0;
       class Counted extends WebSocket {
         constructor(url: string, protocols: string[]) {
@@ -83,6 +86,34 @@ suite("a client whose link is dead or quiet", { concurrency: true }, () => {
       assert.deepEqual(words(states), ["connected"]);
     });
   }
+
+  test("goes on hearing while nothing that it sends arrives; freed by the server it comes back, and its publish counts once", async (t) => {
+    const server = await startServer(t, { ...QUICK, kinds: { "*": { history: { size: 10_000 } } } });
+    const proxy = await proxied(t, server);
+    const { client, states } = open(t, proxy.url("http"));
+    const room = client.room("chat:1");
+    const heard: unknown[] = [];
+    let resets = 0;
+    room.onAny(({ data }) => heard.push(data));
+    room.onReset(() => resets++);
+    await room.joined;
+    proxy.blackhole("toServer");
+    const mine = room.publish("n", "mine");
+    let published = 0;
+    await eventually(async () => {
+      await server.publish("chat:1", "n", ++published);
+      await eventually(() => heard.length === published || server.connections === 0);
+      return server.connections === 0;
+    }, "it was never freed");
+    assert.ok(published > 1, "it hears on");
+    await eventually(() => client.state.status !== "connected", "it never noticed");
+    proxy.heal();
+    await mine;
+    await eventually(() => heard.length >= published + 1, "events are missing");
+    const numbers = Array.from({ length: published }, (_, index) => index + 1);
+    assert.deepEqual([heard, resets], [[...numbers, "mine"], 0]);
+    assert.deepEqual([words(states).at(0), words(states).at(-1)], ["connected", "connected"]);
+  });
 
   test("notices sooner when the device says that it is back online, or the page is seen again", async (t) => {
     const server = await startServer(t);
