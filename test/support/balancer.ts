@@ -20,7 +20,7 @@ const FEWER_CONNECTIONS: { readonly [program: string]: Changes } = {
   nginx: { "worker_rlimit_nofile 200000;": "", "worker_connections 65536": "worker_connections 4000" },
 };
 
-export const handedOut = (file: BalancerFile): string =>
+const handedOut = (file: BalancerFile): string =>
   readFileSync(new URL(`../../../deploy/${file}`, import.meta.url), "utf8");
 
 function changed(text: string, changes: Changes): string {
