@@ -121,6 +121,17 @@ function drawDeliveries(seenAt: readonly number[], x: Scale, from: number, until
   return [title, drawn, line(points, "#24292f")].join("\n");
 }
 
+/** Without the points that nobody could tell from the one before; always with the last. */
+function thinned(points: readonly Point[]): Point[] {
+  const kept: Point[] = [];
+  for (const point of points) {
+    const last = kept.at(-1);
+    if (last === undefined || Math.abs(point[0] - last[0]) + Math.abs(point[1] - last[1]) > 0.8) kept.push(point);
+  }
+  const end = points.at(-1);
+  return end === undefined || kept.at(-1) === end ? kept : [...kept, end];
+}
+
 /** The clients sorted by their longest gap; the fewer are left, the wider they are drawn. */
 function drawGaps({ longest, longestBefore, limitMs, turns }: Deploy): string {
   const count = Math.max(longest.length, longestBefore.length, 10);
@@ -129,7 +140,7 @@ function drawGaps({ longest, longestBefore, limitMs, turns }: Deploy): string {
   const most = Math.max(limitMs, ...longest, ...longestBefore) * 1.12;
   const { y, drawn } = values(gaps, most, "milliseconds");
   const curve = (all: readonly number[]) =>
-    [...all].sort((a, b) => a - b).map((ms, index): Point => [x(index / all.length), y(ms)]);
+    thinned([...all].sort((a, b) => a - b).map((ms, index): Point => [x(index / all.length), y(ms)]));
   const shares = [0, 0.5, 0.9, 0.99, 0.999].filter((share) => share <= 1 - 1 / count);
   const marks = shares.map((share) => [share, `${Number((share * 100).toFixed(1))} %`] as const);
   const [during, next] = legend(430, gaps.top - 34, "during the deploy", colours[0] as string);

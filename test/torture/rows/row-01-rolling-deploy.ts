@@ -72,7 +72,7 @@ function exitVerdicts(exits: readonly Exit[], deadlineMs: number, clients: numbe
       sum(({ drained }) => drained?.closed),
     ),
     within("from the signal to the end of the process", slowest, EXIT_MS),
-    within("the same, and its deadline", slowest, deadlineMs),
+    within("the same, against deadlineMs", slowest, deadlineMs),
   ];
 }
 
@@ -90,7 +90,7 @@ export const row01: Row = {
   number: 1,
   title: "rolling SIGTERM restart of 3 nodes behind a load balancer",
   passesWhen:
-    "0 lost, dup, inverted, divergent; p99 of a client's gap < 250 ms; 0 clients without `move`; each exits by itself ≤ 15 s",
+    "0 lost, dup, inverted, divergent; p99 of the clients' longest gaps < 250 ms, a gap being the time that an event takes from its publisher to the client; 0 clients without `move`; each exits by itself ≤ 15 s",
   variants,
   async run(torture, size, variant) {
     const { beforeMs, afterMs, drain, ...load } = sizes[size];
@@ -108,31 +108,20 @@ export const row01: Row = {
     const connected = await connectedOf(torture, crowd, clients + publishers);
     const told = await torture.settle(crowd);
     const findings = check(told.records);
-    const steady = during(steadyAt, deployAt);
-    const longest = longestByClient(told.records, during(deployAt, doneAt));
+    const [steady, deploy] = [during(steadyAt, deployAt), during(deployAt, doneAt)];
+    const longest = longestByClient(told.records, deploy);
     const longestBefore = longestByClient(told.records, steady);
-    const exits = turns.map(({ exit }) => exit);
     const asked = loadText(load, variant);
-    const seconds = (exit: Exit) => ((exit.at - exit.signalledAt) / 1000).toFixed(1);
     return {
       asked,
       findings,
-      figures: {
-        "each client's longest gap, during the deploy": spreadText(spread(longest)),
-        "each client's longest gap, before it": spreadText(spread(longestBefore)),
-        "latency, during the deploy": spreadText(spread(latencies(told.records, during(deployAt, doneAt)))),
-        "latency, before it": spreadText(spread(latencies(told.records, steady))),
-        "the deploy took": `${((doneAt - deployAt) / 1000).toFixed(1)} s`,
-        "from each signal to the end": `${exits.map(seconds).join(", ")} s`,
-        "clients moved": exits.map(({ drained }) => drained?.moved ?? "?").join(", "),
-        "a connection opens in": spreadText(spread(told.openMs)),
-        "moves of a client": movesText(told.sockets),
-        "close codes of connections": closesText(told.closes),
-        errors: told.errors.join("; ") || "none",
-      },
-      picture: picture(variant, {
-        ...{ caption: asked, samples: told.samples, longest, longestBefore, limitMs: MOST_MS },
-        ...{ turns: turns.map(turnOf), seenAt: seenAt(told.records) },
+      figures: figuresOf(told, turns, { steady, deploy }),
+      // One is enough: they look alike.
+      ...(variant === variants[0] && {
+        picture: picture({
+          ...{ caption: asked, samples: told.samples, longest, longestBefore, limitMs: MOST_MS },
+          ...{ turns: turns.map(turnOf), seenAt: seenAt(told.records) },
+        }),
       }),
       verdicts: [
         ...unbroken(findings),
@@ -140,12 +129,37 @@ export const row01: Row = {
         counted("clients that saw something during the deploy", longest.length, clients),
         within("p99 of each client's longest gap", spread(longest).p99, MOST_MS),
         ...clientVerdicts(told),
-        ...exitVerdicts(exits, deadlineMs, clients + publishers),
+        ...exitVerdicts(
+          turns.map(({ exit }) => exit),
+          deadlineMs,
+          clients + publishers,
+        ),
         counted("clients connected afterwards", connected, clients + publishers),
       ],
     };
   },
 };
+
+type Share = (one: Published) => boolean;
+
+function figuresOf(told: Told, turns: readonly Turn[], { steady, deploy }: { steady: Share; deploy: Share }) {
+  const { records, openMs, sockets, closes, errors } = told;
+  const exits = turns.map(({ exit }) => exit);
+  const seconds = (ms: number) => (ms / 1000).toFixed(1);
+  return {
+    "each client's longest gap, during the deploy": spreadText(spread(longestByClient(records, deploy))),
+    "each client's longest gap, before it": spreadText(spread(longestByClient(records, steady))),
+    "latency, during the deploy": spreadText(spread(latencies(records, deploy))),
+    "latency, before it": spreadText(spread(latencies(records, steady))),
+    "from each signal to the end": `${exits.map(({ signalledAt, at }) => seconds(at - signalledAt)).join(", ")} s`,
+    "from each end to new clients": `${turns.map(({ exit, takesClientsAt }) => seconds(takesClientsAt - exit.at)).join(", ")} s`,
+    "clients moved": exits.map(({ drained }) => drained?.moved ?? "?").join(", "),
+    "a connection opens in": spreadText(spread(openMs)),
+    "moves of a client": movesText(sockets),
+    "close codes of connections": closesText(closes),
+    errors: errors.join("; ") || "none",
+  };
+}
 
 const turnOf = ({ node, exit, takesClientsAt }: Turn): NodeTurn => {
   return { node, signalledAt: exit.signalledAt, endedAt: exit.at, backAt: takesClientsAt };
@@ -154,11 +168,10 @@ const turnOf = ({ node, exit, takesClientsAt }: Turn): NodeTurn => {
 const seenAt = ({ logs }: Records): number[] =>
   logs.flatMap(({ entries }) => entries.filter(({ type }) => type === "event").map(({ at }) => at));
 
-function picture(variant: string, deploy: Deploy): Picture {
+function picture(deploy: Deploy): Picture {
   const alt =
     "Connected clients of each node over a rolling deploy, the events delivered meanwhile, and each client's longest gap";
-  const name = variant === variants[0] ? "rolling-deploy" : `rolling-deploy-${variant.replace(", ", "-")}`;
-  return { name, alt, svg: deployPicture(deploy) };
+  return { name: "rolling-deploy", alt, svg: deployPicture(deploy) };
 }
 
 /** `12 × 1, 30 × 2` */

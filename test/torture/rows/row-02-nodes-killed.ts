@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { closesText, connectedOf, loadText, nameOf, startBehindBalancer } from "../behind-balancer.js";
 import { check } from "../checker.js";
+import type { Loss } from "../crowd-protocol.js";
 import { latencies, spread, spreadText } from "../figures.js";
 import { atLeast, counted, type Row, unbroken, within } from "../row.js";
 
@@ -17,6 +18,14 @@ const sizes = {
 /** A client's absence: from the moment its connection is lost until it is in all of its rooms again. */
 const MOST_MS = 3000;
 
+/** How many connections were lost after each kill, and before the next. */
+function lostByKill(losses: readonly Loss[], killedAt: readonly number[]): number[] {
+  return killedAt.map((from, index) => {
+    const until = killedAt[index + 1] ?? Number.POSITIVE_INFINITY;
+    return losses.filter(({ at }) => at >= from && at < until).length;
+  });
+}
+
 export const row02: Row = {
   number: 2,
   title: "`kill -9` of a node every 10 s, 3 nodes behind a load balancer",
@@ -27,8 +36,10 @@ export const row02: Row = {
     const { clients, publishers } = load;
     const { nodes, crowd } = await startBehindBalancer(torture, variant, load, {});
     await torture.load(crowd, beforeMs, "before");
+    const killedAt: number[] = [];
     for (let n = 0; n < kills; n++) {
       const node = nodes[n % nodes.length];
+      killedAt.push(Date.now());
       await node?.kill();
       torture.say(`${nameOf(n % nodes.length)} killed, ${n + 1} of ${kills}`);
       const restarted = pause(awayMs).then(() => node?.restart());
@@ -43,7 +54,7 @@ export const row02: Row = {
       findings,
       figures: {
         recovery: spreadText(recovery),
-        absences: told.gapsMs.length,
+        "connections lost, by kill": lostByKill(told.losses, killedAt).join(", "),
         latency: spreadText(spread(latencies(told.records))),
         "a connection opens in": spreadText(spread(told.openMs)),
         "close codes of connections": closesText(told.closes),
