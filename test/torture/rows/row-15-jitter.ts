@@ -22,7 +22,7 @@ const BRIEF_MS = 1000;
 
 /** With Redis several nodes, so that clients come back to another than the one they left. */
 const variants = { "memory, beside others": "memory", redis: "redis" };
-type Outcomes = { readonly [name in Contestant]?: Outcome };
+type Outcomes = { readonly [name in Contestant]?: Outcome } & { readonly Roomcast: Outcome };
 
 export const row15: Row = {
   number: 15,
@@ -30,28 +30,22 @@ export const row15: Row = {
   passesWhen: "100 % delivered; p99 of the delay, the absence included, < 2.5 s",
   variants: Object.keys(variants),
   async run(torture, size, variant) {
-    const scenario = scenarios[size];
     const engine = await startEngine(torture, variants[variant as keyof typeof variants]);
     const nodes = await torture.startNodes(engine.nodes(NODES), engine.settings);
-    const roomcast = await contest(
-      torture,
-      "Roomcast",
-      nodes.map(({ port }) => port),
-      scenario,
-    );
-    const others: Outcomes = variant === "redis" ? {} : await besides(torture, size);
-    const outcomes: Outcomes = { Roomcast: roomcast, ...others };
-    const { findings, delayMs, delivered, owed } = roomcast;
-    const { clients, eventsPerSecond, everyMs, awayMs, forMs } = scenario;
+    const ports = nodes.map(({ port }) => port);
+    const outcomes = await runAll(torture, size, ports, variant === "redis" ? [] : ["plain uWS", "Socket.IO"]);
+    const { Roomcast: roomcast, ...others } = outcomes;
+    const { findings, delayMs, delivered, owed, cuts } = roomcast;
+    const { clients } = scenarios[size];
     return {
-      asked: `${nodes.length} node${nodes.length > 1 ? "s" : ""}, ${clients} clients in one room, ${eventsPerSecond} events/s for ${forMs / 1000} s, each connection reset about every ${everyMs / 1000} s and refused for ${awayMs / 1000} s after${variant === "redis" ? "" : "; plain uWS (its client tries again every 250 to 750 ms) and Socket.IO (connection state recovery, its client's defaults) after it, with the same cuts"}`,
+      asked: [wordsOf(scenarios[size], nodes.length), ...(variant === "redis" ? [] : [BESIDE])].join("; "),
       findings,
       figures: figuresOf(outcomes),
       verdicts: [
         ...unbroken(findings),
         counted("resets", findings.resets),
         counted("not delivered", owed - delivered),
-        atLeast("connections killed", roomcast.cuts, clients),
+        atLeast("connections killed", cuts, clients),
         within("p99 of the delay, the absence included", delayMs.p99, MOST_DELAY_MS),
         ...Object.entries(others).map(([name, one]) => atLeast(`delivered by ${name}`, one.delivered)),
       ],
@@ -59,14 +53,33 @@ export const row15: Row = {
   },
 };
 
-/** The others, one after the other, so that each has the machine for itself. */
-async function besides(torture: Torture, size: Size): Promise<Outcomes> {
-  const scenario = { ...scenarios[size], ...(size === "reduced" && { patienceMs: BRIEF_MS }) };
-  const outcomes: { [name in Contestant]?: Outcome } = {};
-  for (const name of ["plain uWS", "Socket.IO"] as const) {
-    outcomes[name] = await contest(torture, name, [await startServer(torture, name)], scenario);
-  }
-  return outcomes;
+const BESIDE =
+  "the same cuts of plain uWS, whose client tries again every 250 to 750 ms, and of Socket.IO with connection state recovery, whose client has its defaults";
+
+function wordsOf({ clients, eventsPerSecond, everyMs, awayMs, forMs }: Scenario, nodes: number): string {
+  const [every, away, length] = [everyMs, awayMs, forMs].map((ms) => `${ms / 1000} s`);
+  const crowd = `${nodes} node${nodes > 1 ? "s" : ""}, ${clients} clients in one room, ${eventsPerSecond} events/s for ${length}`;
+  return `${crowd}, each connection reset about every ${every} and refused for ${away} after`;
+}
+
+/** At full size one after the other, so that each has the machine for itself. */
+async function runAll(
+  torture: Torture,
+  size: Size,
+  ports: readonly number[],
+  others: readonly Exclude<Contestant, "Roomcast">[],
+): Promise<Outcomes> {
+  const scenario = scenarios[size];
+  const brief = { ...scenario, ...(size === "reduced" && { patienceMs: BRIEF_MS }) };
+  const roomcast = contest(torture, "Roomcast", ports, scenario);
+  if (size === "full") await roomcast;
+  const beside: { [name in Contestant]?: Outcome } = {};
+  const runs = others.map((name) => async () => {
+    beside[name] = await contest(torture, name, [await startServer(torture, name)], brief);
+  });
+  if (size === "reduced") await Promise.all([roomcast, ...runs.map((run) => run())]);
+  else for (const run of runs) await run();
+  return { Roomcast: await roomcast, ...beside };
 }
 
 const percent = ({ delivered, owed }: Outcome): string => {
@@ -75,7 +88,7 @@ const percent = ({ delivered, owed }: Outcome): string => {
   return `${share} %`;
 };
 
-/** A line a figure, with all contestants in it. */
+/** A line a figure, with all contestants in it. Delays are of what came. */
 function figuresOf(outcomes: Outcomes): { readonly [name: string]: string } {
   const line = (of: (one: Outcome) => string | number) =>
     Object.entries(outcomes)
