@@ -426,17 +426,21 @@ class Node implements Server {
     };
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
     await lookUntil(() => sessions.pending === 0);
-    await cluster.close();
-    await rooms.close();
-    await lookUntil(() => sockets.open === 0);
-    if (sockets.open > 0) {
-      log.warn("cutting connections that did not end in time", { connections: sockets.open });
-      listener.cut();
-    } else {
-      // A client that never reads that it was closed would hold the process open for as long as TCP waits for it.
-      setTimeout(() => listener.cut(), Math.max(0, until - performance.now())).unref();
+    try {
+      await cluster.close();
+      await rooms.close();
+      await lookUntil(() => sockets.open === 0);
+    } finally {
+      // Whatever the engine makes of its end, nothing here holds the process open.
+      if (sockets.open > 0) {
+        log.warn("cutting connections that did not end in time", { connections: sockets.open });
+        listener.cut();
+      } else {
+        // A client that never reads that it was closed would hold the process open for as long as TCP waits for it.
+        setTimeout(() => listener.cut(), Math.max(0, until - performance.now())).unref();
+      }
+      this.#metrics?.close();
     }
-    this.#metrics?.close();
     log.info("closed");
   }
 }
