@@ -145,26 +145,13 @@ test("a hello that is refused for the moment is tried again after the delay aske
   assert.ok(errors[0] instanceof RoomcastError && errors[0].code === "unavailable");
 });
 
-test("silence is answered by a probe, and silence after that by another connection", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
-  const { transport, client } = rig(t);
-  const first = await transport.next();
-  await first.welcome({ heartbeatMs: 10_000 });
-  for (let beat = 0; beat < 10; beat++) {
-    t.mock.timers.tick(10_000);
-    first.send({ type: "heartbeat" });
-  }
-  assert.equal(first.sent.filter(({ type }) => type === "ping").length, 0);
-  t.mock.timers.tick(20_000);
-  assert.equal(first.sent.filter(({ type }) => type === "ping").length, 1);
-  first.send({ type: "heartbeat" });
-  t.mock.timers.tick(5000);
-  assert.equal(client.state.status, "connected");
-  t.mock.timers.tick(20_000);
-  assert.equal(first.state, "open");
-  t.mock.timers.tick(5000);
-  assert.equal(first.state, "closed");
-  assert.notEqual(client.state.status, "connected");
+test("a listener that closes the client while it tries again leaves no connection behind", async (t) => {
+  const { client, server, transport } = await connected(t);
+  client.on("state", ({ status }) => status === "connecting" && client.close());
+  server.cut();
+  await new Promise<void>((resolve) => client.on("state", ({ status }) => status === "closed" && resolve()));
+  await settle();
+  assert.deepEqual([transport.connections.length, client.state.status], [1, "closed"]);
 });
 
 test("what is not of the protocol closes the connection with 4202, and another is made", async (t) => {

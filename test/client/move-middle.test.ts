@@ -202,8 +202,12 @@ test("a welcome that does not come in time costs nothing but the attempt", async
 });
 
 test("a new connection refused for good ends the move, and the old one is used to its end", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   const { client, old, transport, told } = await moving(t);
+  t.mock.timers.tick(0);
+  await settle();
   (await transport.next()).cut(4200, "unauthorized");
+  t.mock.timers.tick(1000);
   await settle();
   assert.equal(transport.connections.length, 2);
   const call = client.call("echo", 1);
