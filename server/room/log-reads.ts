@@ -33,7 +33,8 @@ export class LogReads {
   readonly #byRoom = new Map<string, Read[]>();
   /** All that is kept, oldest first. */
   readonly #kept = new Set<Read>();
-  #bytes = 0;
+  /** What is kept now, in bytes. */
+  bytes = 0;
   /** How many times events were asked of the engine. */
   count = 0;
 
@@ -91,11 +92,11 @@ export class LogReads {
     for (const event of events ?? []) bytes += event.size;
     const read = { room, since, events, bytes, until: performance.now() + KEEP_MS };
     this.#kept.add(read);
-    this.#bytes += bytes;
+    this.bytes += bytes;
     const list = this.#byRoom.get(room);
     if (list === undefined) this.#byRoom.set(room, [read]);
     else if (list.push(read) > KEEP_READS) this.#drop(list[0] as Read);
-    while (this.#bytes > KEEP_BYTES) {
+    while (this.bytes > KEEP_BYTES) {
       const [oldest] = this.#kept;
       this.#drop(oldest as Read);
     }
@@ -103,7 +104,7 @@ export class LogReads {
 
   #drop(read: Read): void {
     this.#kept.delete(read);
-    this.#bytes -= read.bytes;
+    this.bytes -= read.bytes;
     const left = this.#byRoom.get(read.room)?.filter((other) => other !== read) ?? [];
     if (left.length > 0) this.#byRoom.set(read.room, left);
     else this.#byRoom.delete(read.room);

@@ -1,109 +1,14 @@
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import { type NewEvent, RoomEvent } from "../../protocol/event.js";
-import { json } from "../../protocol/json.js";
+import { test } from "node:test";
+import { RoomEvent } from "../../protocol/event.js";
 import { jsonServer } from "../../protocol/json-server.js";
 import { Payload } from "../../protocol/payload.js";
-import {
-  type Broker,
-  type Deliver,
-  EngineError,
-  type History,
-  type Range,
-  type Suspect,
-} from "../../server/engine/engine.js";
-import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
+import { MemoryLog } from "../../server/engine/memory.js";
 import { Rooms } from "../../server/room/rooms.js";
-import { defaultRules, type KindRules } from "../../server/room/rules.js";
+import { defaultRules } from "../../server/room/rules.js";
 import { type Cut, stitch } from "../../server/room/stitch.js";
 import { eventually } from "../support/eventually.js";
-
-/** A memory broker whose calls are counted, and can be made to fail or to lose deliveries. */
-class WatchedBroker implements Broker {
-  readonly #broker: MemoryBroker;
-  subscribes = 0;
-  unsubscribes = 0;
-  reads = 0;
-  failing = false;
-  losing = false;
-  /** How many reads are under way, and were at the most. */
-  underWay = 0;
-  mostUnderWay = 0;
-  /** Changes what the log answers. */
-  answer: (history: History, range: Range) => History = (history) => history;
-  readonly suspect: Suspect;
-
-  constructor(log: MemoryLog, deliver: Deliver, suspect: Suspect) {
-    this.suspect = suspect;
-    this.#broker = new MemoryBroker(log, (...delivery) => {
-      if (!this.losing) deliver(...delivery);
-    });
-  }
-
-  publish(room: string, event: NewEvent, rules: KindRules) {
-    return this.#broker.publish(room, event, rules);
-  }
-
-  subscribe(room: string, rules: KindRules): Promise<void> {
-    this.subscribes++;
-    if (this.failing) return Promise.reject(new EngineError("unavailable", "the engine is away"));
-    return this.#broker.subscribe(room, rules);
-  }
-
-  unsubscribe(room: string): Promise<void> {
-    this.unsubscribes++;
-    return this.#broker.unsubscribe(room);
-  }
-
-  async history(room: string, range: Range, limit: number, rules: KindRules): Promise<History> {
-    this.reads++;
-    if (this.failing) throw new EngineError("unavailable", "the engine is away");
-    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
-    const history = await this.#broker.history(room, range, limit, rules);
-    await new Promise((resolve) => setImmediate(resolve));
-    this.underWay--;
-    return this.answer(history, range);
-  }
-
-  problems(): readonly string[] {
-    return this.#broker.problems();
-  }
-
-  close(): Promise<void> {
-    return this.#broker.close();
-  }
-}
-
-type Setting = { readonly rules?: Partial<KindRules>; readonly lingerMs?: number; readonly checkMs?: number };
-
-function nodeOf(t: TestContext, { rules = {}, lingerMs = 60_000, checkMs = 0 }: Setting = {}) {
-  const log = new MemoryLog({ maxBytes: 1 << 24 });
-  const frames: { type: string; previous?: number; events?: readonly { data: unknown }[] }[] = [];
-  const kind = { ...defaultRules, ...rules };
-  const rooms = new Rooms({
-    openBroker: (deliver, suspect) => new WatchedBroker(log, deliver, suspect),
-    fanout: { publish: (_room, _codec, frame) => frames.push(json.decode(frame) as (typeof frames)[number]) },
-    rulesFor: () => kind,
-    lingerMs,
-    checkMs,
-  });
-  t.after(() => rooms.close());
-  const publish = (data: unknown) =>
-    rooms.broker.publish("r:1", { event: "e", data: Payload.ofValue(data), at: 0 }, kind);
-  const events = () => frames.map((frame) => frame.events?.map((event) => event.data));
-  return { rooms, broker: rooms.broker as WatchedBroker, log, frames, events, publish };
-}
-
-/** A joiner that only notes its cut. */
-function joinerWith(cuts: Cut[]) {
-  return {
-    gone: false,
-    pageBytes: 262_144,
-    ready: () => undefined,
-    page: () => undefined,
-    cut: (cut: Cut) => void cuts.push(cut),
-  };
-}
+import { joinerWith, nodeOf, WatchedBroker } from "./support.js";
 
 test("a hundred who open a room at once share one subscription and one read of the log", async (t) => {
   const { rooms, broker } = nodeOf(t);
@@ -328,75 +233,4 @@ test("who comes back to a warm room costs no read of the log", async (t) => {
   for (let count = 0; count < 50; count++) await stitch(room, since, joinerWith(cuts));
   assert.equal(cuts.filter((cut) => cut.recovered && cut.events.length === 3).length, 50);
   assert.equal(broker.reads, reads);
-});
-
-/** A node with 1,200 events in the log of a room that its tail does not reach back to. */
-async function longLog(t: TestContext) {
-  const node = nodeOf(t, { rules: { history: { size: 2000, ageMs: 3_600_000 } } });
-  for (let n = 1; n <= 1200; n++) await node.publish(n);
-  const room = await node.rooms.hold("r:1");
-  const epoch = room.position?.epoch as string;
-  /** Joins from there; the offsets it is given before the cut and in it. */
-  const joined = async (offset: number): Promise<(number | undefined)[]> => {
-    const cuts: Cut[] = [];
-    const given: (number | undefined)[] = [];
-    const page = (events: readonly RoomEvent[]): void => void given.push(...events.map((event) => event.offset));
-    await stitch(room, { epoch, offset }, { ...joinerWith(cuts), page });
-    return [...given, ...(cuts[0]?.events ?? []).map((event) => event.offset), cuts[0]?.recovered ? -1 : -2];
-  };
-  const after = (offset: number): number[] => [
-    ...Array.from({ length: 1200 - offset }, (_, at) => offset + 1 + at),
-    -1,
-  ];
-  return { ...node, joined, after };
-}
-
-test("a crowd that comes back to one old position shares the reads of the log", async (t) => {
-  const { broker, rooms, joined, after } = await longLog(t);
-  const runs = await Promise.all(Array.from({ length: 200 }, () => joined(10)));
-  for (const run of runs) assert.deepEqual(run, after(10));
-  // One to open the room, and two pages up to its tail.
-  assert.deepEqual([broker.reads, rooms.logReads], [3, 3]);
-});
-
-test("those who come back to other places in what was just read, or are on their way there, cost no read", async (t) => {
-  const { broker, joined, after } = await longLog(t);
-  const offsets = Array.from({ length: 100 }, (_, index) => 10 + index * 4);
-  const runs = await Promise.all(offsets.map(joined));
-  for (const [index, run] of runs.entries()) assert.deepEqual(run, after(offsets[index] as number));
-  assert.equal(broker.reads, 3);
-  assert.deepEqual(await joined(333), after(333));
-  assert.equal(broker.reads, 3);
-});
-
-test("a crowd that was away for longer than the log keeps events is told so at the price of one read", async (t) => {
-  const { rooms, broker, publish } = nodeOf(t, { rules: { history: { size: 5, ageMs: 3_600_000 } } });
-  for (let n = 1; n <= 20; n++) await publish(n);
-  const room = await rooms.hold("r:1");
-  const since = { epoch: room.position?.epoch as string, offset: 3 };
-  const cuts: Cut[] = [];
-  await Promise.all(Array.from({ length: 100 }, () => stitch(room, since, joinerWith(cuts))));
-  assert.equal(cuts.filter((cut) => !cut.recovered && cut.events.length === 0).length, 100);
-  assert.equal(broker.reads, 2);
-});
-
-test("what was read for others is not kept for long, nor when the log may have lost events", async (t) => {
-  const { broker, rooms, joined, after } = await longLog(t);
-  await joined(10);
-  const { reads } = broker;
-  rooms.reads.forget("r:1");
-  assert.deepEqual(await joined(10), after(10));
-  assert.equal(broker.reads, reads + 2);
-  rooms.reads.sweep(performance.now() + 1001);
-  await joined(10);
-  assert.equal(broker.reads, reads + 4);
-});
-
-test("a read that fails fails those who share it, and the next one asks again", async (t) => {
-  const { broker, joined, after } = await longLog(t);
-  broker.failing = true;
-  const runs = await Promise.allSettled(Array.from({ length: 10 }, () => joined(10)));
-  assert.equal(runs.filter((run) => run.status === "rejected").length, 10);
-  broker.failing = false;
-  assert.deepEqual(await joined(10), after(10));
 });
