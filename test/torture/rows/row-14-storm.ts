@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { SettingsInput } from "../../../server/server.js";
 import { configured } from "../../support/balancer.js";
 import { freePort, onFreePort } from "../../support/services/free-port.js";
@@ -27,6 +28,8 @@ const sizes = {
   },
 };
 
+/** How often it is looked whether all are back, in milliseconds. */
+const LOOK_MS = 250;
 /** How late a node's event loop was since it was asked last. */
 const LOOP = "roomcast_event_loop_delay_seconds";
 
@@ -98,6 +101,8 @@ async function storm(torture: Torture, balancer: Balancer, crowd: Crowd, joins: 
   const downMs = Date.now() - cutAt;
   await torture.until(async () => (await crowd.progress()).joined < joins, 5000);
   await torture.until(async () => {
+    // Seldom: to answer takes time from the clients that are coming back.
+    await pause(LOOK_MS);
     const { joined } = await crowd.progress();
     torture.say(`${joined} of ${joins} joined again`);
     return joined >= joins;
