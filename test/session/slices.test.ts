@@ -116,7 +116,7 @@ test("a work longer than a slice is alone in it, and one that asks again goes to
 
 test("a turn that nobody takes is lost, and keeps nobody", async () => {
   const { slices, work, turn } = loopWith(1);
-  slices.turn({});
+  void slices.turn({});
   work(1);
   const gone = {};
   void slices.turn(gone);
