@@ -4,6 +4,10 @@ import { type Registry, Session, type SessionContext } from "./session.js";
 
 /** How long before its end a client is asked for a new token, in milliseconds. */
 const RENEW_AHEAD_MS = 60_000;
+/** A client that is there says hello within this time, on slow networks too, in milliseconds. */
+const SILENCE_MS = 2000;
+/** How many connections are looked at for one that gives way. */
+const MOST_LOOKS = 64;
 /** How often the registry looks after its sessions, in milliseconds. */
 const SWEEP_MS = 250;
 /** How long a walk over all sessions may take in one turn of the event loop, in milliseconds. */
@@ -72,6 +76,22 @@ export class Sessions implements Registry {
     const session = new Session(link, this);
     this.#silent.set(session, performance.now() + this.#options.helloTimeoutMs);
     return session;
+  }
+
+  /**
+   * Closes the connection that has been silent for longest, if that is longer than a client is: others need its place. So
+   * whoever opens connections and says nothing has to open ever new ones to keep others out.
+   */
+  giveWay(): void {
+    const latest = performance.now() + this.#options.helloTimeoutMs - SILENCE_MS;
+    let looks = 0;
+    for (const [session, until] of this.#silent) {
+      if (until > latest || looks++ === MOST_LOOKS) return;
+      // The others have said hello, and wait for the application.
+      if (session.state !== "new") continue;
+      session.close(closeCodes.helloTimeout, "no hello in time for others that wait");
+      return;
+    }
   }
 
   opened(session: Session): void {

@@ -225,6 +225,7 @@ export class WebSockets {
       unavailable(response, 1000, "this node is starting or ending: connect again, and come to another");
       return;
     }
+    if (sessions.handshakes >= this.#options.maxHandshakes) sessions.giveWay();
     const refused = this.admission.refuse(performance.now(), this.open, sessions.handshakes);
     if (refused?.accept === false) {
       unavailable(response, refused.retryMs, REFUSALS[refused.reason]);

@@ -143,6 +143,33 @@ test("connections that do not say hello fill the handshakes, not the node, and g
   await connect(t, server);
 });
 
+test("of connections that do not say hello the oldest gives way to whoever comes, and none that waits for the application", async (t) => {
+  let letIn = (): void => undefined;
+  const asked = new Promise<void>((resolve) => {
+    letIn = resolve;
+  });
+  const authenticate = async ({ token }: { readonly token?: string | undefined }) => {
+    if (token === "slow") await asked;
+    return { user: token };
+  };
+  const server = await startServer(t, { maxHandshakes: 3, helloTimeoutMs: 60_000, authenticate });
+  const waiting = await connect(t, server, { hello: false });
+  const welcome = waiting.hello({ token: "slow" });
+  const silent = [await connect(t, server, { hello: false }), await connect(t, server, { hello: false })];
+  const comes = async (): Promise<boolean> => {
+    const client = await connect(t, server, { hello: false });
+    return client.hello({ token: "quick" }).then(
+      () => true,
+      () => false,
+    );
+  };
+  await eventually(comes, "nobody gave way");
+  assert.equal((await silent[0]?.close())?.code, 4010);
+  assert.deepEqual([silent[1]?.closed, waiting.closed], [undefined, undefined]);
+  letIn();
+  assert.equal((await welcome).user, "slow");
+});
+
 test("300 clients join 20 rooms each at once, at the price of one read a room", async (t) => {
   watchTurns(t);
   const reads = countReads(t);
