@@ -1,4 +1,5 @@
 /** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type Client, connect, type Position } from "../../client/index.js";
 import type { Collected, Loss, Order, Progress, PublishOrder, Sample, SubscribeOrder } from "./crowd-protocol.js";
 import { BySdk, Once, Publisher, pace } from "./crowd-publisher.js";
@@ -22,6 +23,7 @@ const samples: Sample[] = [];
 const publishers: Publisher[] = [];
 const stops: (() => void)[] = [];
 const ends: { [room: string]: Position & { readonly at: number } } = {};
+const stalls = monitorEventLoopDelay({ resolution: 5 });
 let publishedCount = 0;
 let urls: readonly string[] = [];
 let dialed = Math.floor(Math.random() * 1000);
@@ -138,6 +140,7 @@ function collect(): Collected {
     disturbed: allWays.filter((way) => way.isDisturbed).length,
     openMs: allWays.flatMap((way) => way.openMs),
     closes: closesByCode(),
+    stallMs: stalls.count === 0 ? 0 : stalls.max / 1e6,
     samples,
   };
 }
@@ -158,6 +161,7 @@ async function act(order: Order): Promise<unknown> {
       for (const way of ways.slice(0, Math.ceil(ways.length * order.share))) way.cut(order.forMs);
       return undefined;
     case "sample":
+      stalls.enable();
       sample(order.everyMs);
       return undefined;
     case "progress":

@@ -79,4 +79,6 @@ export type Collected = {
   /** How many of the connections have ended, by their close codes. */
   readonly closes: { readonly [code: string]: number };
   readonly samples: readonly Sample[];
+  /** The longest that the process did not come to its turn, since it has sampled, in milliseconds: its own or the machine's doing. */
+  readonly stallMs: number;
 };

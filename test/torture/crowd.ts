@@ -144,6 +144,7 @@ export class Crowd {
       openMs: all.flatMap((one) => one.openMs),
       disturbed: all.reduce((total, one) => total + one.disturbed, 0),
       closes: totals(all.map((one) => one.closes)),
+      stallMs: Math.max(...all.map((one) => one.stallMs)),
       samples: summed(all.map((one) => one.samples)),
     };
   }

@@ -143,7 +143,7 @@ export const row01: Row = {
 type Share = (one: Published) => boolean;
 
 function figuresOf(told: Told, turns: readonly Turn[], { steady, deploy }: { steady: Share; deploy: Share }) {
-  const { records, openMs, sockets, closes, errors } = told;
+  const { records, openMs, sockets, closes, stallMs, errors } = told;
   const exits = turns.map(({ exit }) => exit);
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return {
@@ -156,6 +156,7 @@ function figuresOf(told: Told, turns: readonly Turn[], { steady, deploy }: { ste
     "clients moved": exits.map(({ drained }) => drained?.moved ?? "?").join(", "),
     "a connection opens in": spreadText(spread(openMs)),
     "moves of a client": movesText(sockets),
+    "longest stall of the clients' own processes": `${Math.round(stallMs)} ms`,
     "close codes of connections": closesText(closes),
     errors: errors.join("; ") || "none",
   };
