@@ -1,33 +1,19 @@
 import type { ClientCodec } from "../protocol/client-codec.js";
 import { afterClose } from "../protocol/codes.js";
 import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
+import { Asks } from "./asks.js";
 import { RoomcastError } from "./errors.js";
-import { type Answer, type Done, Link, type LinkOwner, type LinkSettings, type Token } from "./link.js";
+import { randomPrefix } from "./keys.js";
+import { type Answer, Link, type LinkOwner, type LinkSettings, type Token } from "./link.js";
 import { Listeners } from "./listeners.js";
 import { LiveRoom, type RoomPort } from "./live-room.js";
 import { Move } from "./move.js";
 import { PublishQueue } from "./queue.js";
 import { Backoff } from "./reconnect.js";
 import type { EventMap, Room, RoomOptions } from "./room.js";
+import type { ClientState } from "./state.js";
 import type { Transport } from "./transport.js";
 import { watchWake } from "./wake.js";
-
-/** What the client is about. */
-export type ClientState =
-  /** `attempt` counts from 1 since the last connection that held. */
-  | { readonly status: "connecting"; readonly attempt: number }
-  /** `session` is a secret: who has it can resume the session. `user` is missing for an anonymous client. */
-  | { readonly status: "connected"; readonly session: string; readonly user?: string; readonly node: string }
-  /** Tries again in `delayMs`. `code` is the WebSocket close code, 1006 for a connection that was lost. */
-  | {
-      readonly status: "waiting";
-      readonly attempt: number;
-      readonly delayMs: number;
-      readonly code: number;
-      readonly reason: string;
-    }
-  /** For good: 1000 when the application closed it, else the server's code. */
-  | { readonly status: "closed"; readonly code: number; readonly reason: string };
 
 export type ClientSettings = {
   readonly url: string;
@@ -56,6 +42,9 @@ export class Client {
   readonly #owner: LinkOwner = {
     opened: (link) => this.#opened(link),
     welcomed: (link) => this.#welcomed(link),
+    renewed: (session) => {
+      this.#session = session ?? this.#session;
+    },
     frame: (link, frame) => this.#frame(link, frame),
     down: (link, code, reason, retryMs) => this.#down(link, code, reason, retryMs),
     report: (error) => this.#errors.emit(error as Error, rethrow),
@@ -66,10 +55,9 @@ export class Client {
   readonly #rooms = new Map<string, LiveRoom>();
   /** Rooms that the server has not let go of yet, by the link it was asked on: what comes is for nobody. */
   readonly #leaving = new Map<string, Link>();
-  /** Requests that wait for a connection: each is told of it, or of why there will be none. */
-  readonly #held = new Set<(link: Link | RoomcastError) => void>();
   readonly #links = new Set<Link>();
   readonly #queue: PublishQueue;
+  readonly #asks: Asks;
   readonly #backoff: Backoff;
   readonly #unwatch: () => void;
   #state: ClientState = { status: "connecting", attempt: 1 };
@@ -80,7 +68,6 @@ export class Client {
   #lastId = 0;
   #welcomedAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #renewal: ReturnType<typeof setTimeout> | undefined;
   /** Before it the server does not want to see us, in Unix milliseconds. */
   #notBefore = 0;
   #isOffline = (globalThis as { navigator?: { onLine?: boolean } }).navigator?.onLine === false;
@@ -90,6 +77,7 @@ export class Client {
     this.#settings = settings;
     this.#linkSettings = { ...settings, nextId: () => ++this.#lastId };
     this.#queue = new PublishQueue(settings);
+    this.#asks = new Asks(settings.requestTimeoutMs);
     this.#backoff = new Backoff(settings);
     const prefix = randomPrefix(settings.random);
     this.#port = {
@@ -186,17 +174,18 @@ export class Client {
     // A move from one connection to another is none of the application's business.
     if (this.#state.status === "connected") this.#state = state;
     else this.#setState(state);
-    if (!link.isOpen) return;
+    if (link.isOpen) this.#use(link);
+  }
+
+  #use(link: Link | undefined): void {
     this.#queue.use(link);
-    for (const go of [...this.#held]) go(link);
+    this.#asks.use(link);
   }
 
   #frame(link: Link, frame: ServerFrame): void {
     if (frame.type === "move") {
       if (link === this.#link) this.#startMove(frame.afterMs);
       else if (link === this.#move?.link) link.end("moving on");
-    } else if (frame.type === "renew") {
-      void this.#renew(link, frame.expiresInMs);
     } else if ("room" in frame && this.#leaving.get(frame.room) !== link) {
       this.#rooms.get(frame.room)?.receive(link, frame);
     }
@@ -222,7 +211,7 @@ export class Client {
   }
 
   #lost(code: number, reason: string, retryMs: number | undefined): void {
-    this.#queue.use(undefined);
+    this.#use(undefined);
     if (this.#link) this.#connecting();
     else if (afterClose(code) === "never") this.#finish(code, reason, "failed");
     else {
@@ -281,33 +270,13 @@ export class Client {
     });
   }
 
-  /** Only a function can have a newer token. */
-  async #renew(link: Link, expiresInMs: number): Promise<void> {
-    const { token } = this.#settings;
-    if (typeof token !== "function" || !link.isOpen) return;
-    try {
-      const frame = { type: "renew", id: ++this.#lastId, token: await token() } as const;
-      if (!link.isOpen) return;
-      link.ask(frame, (result) => {
-        if (!(result instanceof RoomcastError))
-          this.#session = (result as ServerFrame<"renewed">).session ?? this.#session;
-        else if (result.code !== "disconnected") this.#report(result);
-      });
-    } catch (error) {
-      this.#report(error);
-      clearTimeout(this.#renewal);
-      const leftMs = expiresInMs * 0.75;
-      if (leftMs > 100) this.#renewal = setTimeout(() => void this.#renew(link, leftMs), expiresInMs / 4);
-    }
-  }
-
   #left(room: LiveRoom): void {
     this.#rooms.delete(room.name);
     const link = this.#port.link();
     for (const each of this.#links) {
       if (!each.isOpen) continue;
       if (each === link) this.#leaving.set(room.name, each);
-      each.ask({ type: "leave", id: ++this.#lastId, room: room.name }, () => {
+      each.ask({ type: "leave", room: room.name }, () => {
         if (this.#leaving.get(room.name) === each) this.#leaving.delete(room.name);
       });
     }
@@ -329,24 +298,10 @@ export class Client {
     if (this.#state.status === "connected") this.#link?.tell({ type: "publish", room, event, data });
   }
 
-  /** An answer to what cannot be asked twice: it waits for a connection, but does not survive one. */
-  #ask(frameOf: (id: number) => ClientFrame & { readonly id: number }): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const id = ++this.#lastId;
-      const wire = this.#settings.codec.encode(frameOf(id));
-      const done: Done = (result) => (result instanceof RoomcastError ? reject(result) : resolve(result));
-      const go = (link: Link | RoomcastError): void => {
-        clearTimeout(timer);
-        this.#held.delete(go);
-        if (link instanceof RoomcastError) reject(link);
-        else link.request(id, wire, done);
-      };
-      const late = () => go(new RoomcastError("timeout", "no connection in time", 1000));
-      const timer = setTimeout(late, this.#settings.requestTimeoutMs);
-      if (this.#state.status === "closed") go(CLOSED());
-      else if (this.#state.status === "connected" && this.#link !== undefined) go(this.#link);
-      else this.#held.add(go);
-    });
+  async #ask(frameOf: (id: number) => ClientFrame & { readonly id: number }): Promise<Answer> {
+    if (this.#state.status === "closed") throw CLOSED();
+    const id = ++this.#lastId;
+    return this.#asks.ask(id, this.#settings.codec.encode(frameOf(id)));
   }
 
   #finish(code: number, reason: string, roomStatus: "left" | "failed"): void {
@@ -354,10 +309,9 @@ export class Client {
     this.#state = { status: "closed", code, reason };
     this.#unwatch();
     clearTimeout(this.#timer);
-    clearTimeout(this.#renewal);
     this.#move?.stop();
     this.#queue.rejectAll(CLOSED());
-    for (const go of [...this.#held]) go(CLOSED());
+    this.#asks.rejectAll(CLOSED());
     this.#link = this.#move = undefined;
     for (const link of [...this.#links]) link.end(reason);
     for (const room of [...this.#rooms.values()]) {
@@ -389,11 +343,4 @@ function rethrow(error: unknown): void {
   queueMicrotask(() => {
     throw error;
   });
-}
-
-/** What no other client's keys start with: 96 random bits. React Native has no source of them but `Math.random`. */
-function randomPrefix(random: () => number): string {
-  const { crypto } = globalThis as { crypto?: Partial<Crypto> };
-  const words = crypto?.getRandomValues?.(new Uint32Array(3)) ?? [0, 0, 0].map(() => random() * 2 ** 32);
-  return `${[...words].map((word) => word.toString(36)).join("")}-`;
 }

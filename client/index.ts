@@ -7,7 +7,7 @@ import { type Transport, type WebSocketConstructor, webSocketTransport } from ".
 
 export type { ClientCodec, Wire } from "../protocol/client-codec.js";
 export type { Position } from "../protocol/positions.js";
-export type { Client, ClientState } from "./client.js";
+export type { Client } from "./client.js";
 export { type FailureCode, RoomcastError } from "./errors.js";
 export type {
   AnyEvent,
@@ -22,6 +22,7 @@ export type {
   RoomOptions,
   RoomState,
 } from "./room.js";
+export type { ClientState } from "./state.js";
 export type { Connection, ConnectionEvents, Transport, WebSocketConstructor, WebSocketLike } from "./transport.js";
 
 export type ConnectOptions = {

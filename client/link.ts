@@ -1,4 +1,4 @@
-/** One connection: says hello, matches answers to requests, notices when it is dead. */
+/** One connection: says hello, matches answers to requests, brings newer tokens, notices when it is dead. */
 import type { ClientCodec, Wire } from "../protocol/client-codec.js";
 import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
 import { RoomcastError } from "./errors.js";
@@ -24,6 +24,8 @@ export interface LinkOwner {
   /** Hello is said: other requests may follow it without waiting for the answer. */
   opened(link: Link): void;
   welcomed(link: Link): void;
+  /** The newer token was taken; a resume with it needs this session. */
+  renewed(session: string | undefined): void;
   /** What the server sends unasked. */
   frame(link: Link, frame: ServerFrame): void;
   /** `retryMs` is the delay the server asked for. */
@@ -31,6 +33,8 @@ export interface LinkOwner {
   report(error: unknown): void;
 }
 
+/** A frame that asks for an answer, but for the number that it is given here. */
+type Question<F = ClientFrame> = F extends { readonly id: number } ? Omit<F, "id"> : never;
 export type Answer = Exclude<Extract<ServerFrame, { readonly id: number }>, { type: "error" }>;
 /** Called once. Answers are handed on in the turn they arrive in, so that they keep their place among other frames. */
 export type Done = (result: Answer | RoomcastError) => void;
@@ -65,6 +69,7 @@ export class Link {
   #lastSeenAt = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #probe: ReturnType<typeof setTimeout> | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
 
   constructor(settings: LinkSettings, owner: LinkOwner) {
     this.#settings = settings;
@@ -102,19 +107,15 @@ export class Link {
     }
   }
 
-  ask(frame: ClientFrame & { readonly id: number }, done: Done): void {
-    this.request(frame.id, this.#settings.codec.encode(frame), done);
+  ask(question: Question, done: Done, timeoutMs?: number): void {
+    const { codec, nextId } = this.#settings;
+    const id = nextId();
+    this.request(id, codec.encode({ ...question, id }), done, timeoutMs);
   }
 
   /** Sends what nobody answers. */
   tell(frame: ClientFrame): void {
     if (this.isOpen) this.#connection?.send(this.#settings.codec.encode(frame));
-  }
-
-  /** A join may take as long as its pages do: it ends with the connection alone. */
-  join(frame: Omit<ClientFrame<"join">, "type" | "id">, done: Done): void {
-    const id = this.#settings.nextId();
-    this.request(id, this.#settings.codec.encode({ type: "join", id, ...frame }), done, Number.POSITIVE_INFINITY);
   }
 
   /** Asks for a sign of life, and ends the link where none comes. */
@@ -145,10 +146,7 @@ export class Link {
   #hello(token: string | undefined, session: string | undefined): void {
     if (this.#isDown) return;
     this.isOpen = true;
-    const { codec, nextId } = this.#settings;
-    const id = nextId();
-    const hello = codec.encode({ type: "hello", id, ...(token && { token }), ...(session && { session }) });
-    this.request(id, hello, (result) => {
+    this.ask({ type: "hello", ...(token && { token }), ...(session && { session }) }, (result) => {
       if (!(result instanceof RoomcastError)) this.#welcomed(result as ServerFrame<"welcome">);
       else if (result.code !== "disconnected") {
         this.#owner.report(result);
@@ -184,6 +182,7 @@ export class Link {
     const id = "id" in frame ? frame.id : undefined;
     if (id !== undefined) this.#answer(id, frame as Answer | ServerFrame<"error">);
     else if (frame.type === "error") this.#owner.report(toError(frame));
+    else if (frame.type === "renew") void this.#renew(frame.expiresInMs);
     else this.#owner.frame(this, frame);
   }
 
@@ -203,6 +202,23 @@ export class Link {
       const request = this.#unsent.shift() as Request;
       this.#sent.set(request.id, request);
       this.#connection?.send(request.wire);
+    }
+  }
+
+  /** Only a function can have a newer token. */
+  async #renew(expiresInMs: number): Promise<void> {
+    const { token } = this.#settings;
+    if (typeof token !== "function") return;
+    try {
+      this.ask({ type: "renew", token: await token() }, (result) => {
+        if (!(result instanceof RoomcastError)) this.#owner.renewed((result as ServerFrame<"renewed">).session);
+        else if (result.code !== "disconnected") this.#owner.report(result);
+      });
+    } catch (error) {
+      this.#owner.report(error);
+      const leftMs = expiresInMs * 0.75;
+      if (leftMs < 100 || this.#isDown) return;
+      this.#renewal = setTimeout(() => void this.#renew(leftMs), expiresInMs / 4);
     }
   }
 
@@ -236,6 +252,7 @@ export class Link {
     this.isOpen = false;
     clearInterval(this.#timer);
     clearTimeout(this.#probe);
+    clearTimeout(this.#renewal);
     for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(lost());
     this.#owner.down(this, code, reason, retryMs);
   }

@@ -164,12 +164,15 @@ export class LiveRoom implements Room {
       this.#old = undefined;
     }
     const since = this.#asked && { since: this.#asked };
-    link.join({ room: this.name, ...since, ...(this.#presence && { presence: true }) }, (result) => {
+    const join = { type: "join", room: this.name, ...since, ...(this.#presence && { presence: true }) } as const;
+    const joined = (result: Answer | RoomcastError): void => {
       if (this.#trying !== link || !this.wanted) return;
       this.#trying = undefined;
       if (!(result instanceof RoomcastError)) this.#onJoined(link, result as ServerFrame<"joined">);
       else if (result.code !== "disconnected") this.#onRefused(result);
-    });
+    };
+    // It may take as long as its pages do: it ends with the connection alone.
+    link.ask(join, joined, Number.POSITIVE_INFINITY);
   }
 
   /** The link is gone. Whether another join is needed on the one that remains. */

@@ -231,6 +231,29 @@ test("the server's wish for a newer token is met from the token function", async
   assert.equal((await server.take("renew")).token, "token-2");
 });
 
+test("a token function that fails at a renewal is told, and asked again after a quarter of the time left", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  let asked = 0;
+  const { transport, errors } = rig(t, {
+    token: () => {
+      if (++asked === 2) throw new Error("no token today");
+      return `token-${asked}`;
+    },
+  });
+  const server = await transport.next();
+  await server.welcome();
+  server.send({ type: "renew", expiresInMs: 60_000 });
+  await settle();
+  t.mock.timers.tick(14_999);
+  assert.equal(asked, 2);
+  t.mock.timers.tick(1);
+  assert.equal((await server.take("renew")).token, "token-3");
+  assert.deepEqual(
+    errors.map(({ message }) => message),
+    ["no token today"],
+  );
+});
+
 test("close ends the connection, and nothing is tried after it", async (t) => {
   const { client, server, transport, states } = await connected(t);
   client.close();
