@@ -7,7 +7,11 @@ const deploy: Deploy = {
   caption: "2 nodes & <few> clients",
   samples: [0, 1, 2].map((n) => ({ at: 1_000_000 + n * 250, nodes: { "node-1": 3 - n, "node-2": n } })),
   turns: [{ node: "node-1", signalledAt: 1_000_000, endedAt: 1_004_000, backAt: 1_005_000 }],
-  seenAt: [1_000_100, 1_000_200, 1_004_000],
+  deliveries: [
+    [1_000_100, 4],
+    [1_000_200, 12],
+    [1_004_000, 7],
+  ],
   longest: [12, 7, 99],
   longestBefore: [3, 4, 5],
   limitMs: 250,
@@ -41,6 +45,6 @@ test("what is written in it is no markup", () => {
 });
 
 test("where nothing was seen, it is drawn all the same", () => {
-  const svg = deployPicture({ ...deploy, samples: [], seenAt: [], longest: [], longestBefore: [] });
+  const svg = deployPicture({ ...deploy, samples: [], deliveries: [], longest: [], longestBefore: [] });
   assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
 });

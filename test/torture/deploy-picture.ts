@@ -1,6 +1,7 @@
 /** A rolling deploy over time, and what it cost each client, as one picture. */
 import { quantile } from "../../bench/support/statistics.js";
 import type { Sample } from "./crowd-protocol.js";
+import type { Delivery } from "./figures.js";
 import {
   box,
   frame,
@@ -31,8 +32,7 @@ export type Deploy = {
   /** How many clients were on each node. */
   readonly samples: readonly Sample[];
   readonly turns: readonly NodeTurn[];
-  /** When each delivery was seen. */
-  readonly seenAt: readonly number[];
+  readonly deliveries: readonly Delivery[];
   /** Each client's longest gap during the deploy and before it, in milliseconds. */
   readonly longest: readonly number[];
   readonly longestBefore: readonly number[];
@@ -43,15 +43,17 @@ export type Deploy = {
 const colours = ["#1f6feb", "#d4720b", "#1a7f37", "#8250df", "#bf3989"];
 const GREY = "#8a94a6";
 const RED = "#cf222e";
+const INK = "#24292f";
 /** What is shown of the time before the deploy, and after it, in milliseconds. */
 const BEFORE_MS = 6000;
 const AFTER_MS = 4000;
 const BIN_MS = 500;
 
 const clients: Panel = { top: 128, height: 200 };
-const deliveries: Panel = { top: 384, height: 90 };
-const gaps: Panel = { top: 570, height: 180 };
-const HEIGHT = 812;
+const rates: Panel = { top: 384, height: 80 };
+const slowest: Panel = { top: 520, height: 80 };
+const gaps: Panel = { top: 696, height: 180 };
+const HEIGHT = 938;
 
 export function deployPicture(deploy: Deploy): string {
   const from = Math.min(...deploy.turns.map(({ signalledAt }) => signalledAt));
@@ -65,15 +67,16 @@ export function deployPicture(deploy: Deploy): string {
     ...deploy.turns.map((turn, index) => drawTurn(turn, colours[index % colours.length] as string, x)),
     drawClients(shown, x),
     ticks(clients, x, seconds),
-    drawDeliveries(deploy.seenAt, x, start, end),
-    ticks(deliveries, x, seconds),
+    ...drawDeliveries(deploy, x, start, end),
+    ticks(rates, x, seconds),
+    ticks(slowest, x, seconds),
     drawGaps(deploy),
   ]);
 }
 
 /** A band from the signal to the end, and a darker one until it is back. */
 function drawTurn({ node, signalledAt, endedAt, backAt }: NodeTurn, colour: string, x: Scale): string {
-  const height = deliveries.top + deliveries.height - clients.top;
+  const height = slowest.top + slowest.height - clients.top;
   const mark = (at: number) => {
     const where = x(at);
     return `<line x1="${where.toFixed(1)}" x2="${where.toFixed(1)}" y1="${clients.top - 14}" y2="${clients.top + height}" stroke="${colour}" stroke-width="1" stroke-dasharray="3 3"/>`;
@@ -108,18 +111,45 @@ function drawClients({ samples, turns }: Deploy, x: Scale): string {
   return parts.join("\n");
 }
 
-function drawDeliveries(seenAt: readonly number[], x: Scale, from: number, until: number): string {
-  const counts = new Array<number>(Math.floor((until - from) / BIN_MS)).fill(0);
-  for (const at of seenAt) {
-    const bin = Math.floor((at - from) / BIN_MS);
-    if (bin >= 0 && bin < counts.length) counts[bin] = (counts[bin] ?? 0) + 1;
+/** How many there were in each half second, and how long the slowest of them took. */
+function drawDeliveries({ deliveries, limitMs }: Deploy, x: Scale, from: number, until: number): string[] {
+  const bins = Array.from({ length: Math.floor((until - from) / BIN_MS) }, () => ({ perSecond: 0, mostMs: 0 }));
+  for (const [at, tookMs] of deliveries) {
+    const bin = bins[Math.floor((at - from) / BIN_MS)];
+    if (bin === undefined) continue;
+    bin.perSecond += 1000 / BIN_MS;
+    bin.mostMs = Math.max(bin.mostMs, tookMs);
   }
-  const perSecond = counts.map((count) => (count * 1000) / BIN_MS);
-  const { y, drawn } = values(deliveries, Math.max(...perSecond, 1) * 1.15, "per second");
-  const points = perSecond.map((rate, bin): Point => [x(from + (bin + 0.5) * BIN_MS), y(rate)]);
-  const title = label(24, deliveries.top - 14, "Events delivered to all clients together", "title");
-  return [title, drawn, line(points, "#24292f")].join("\n");
+  const rate = values(rates, Math.max(...bins.map((bin) => bin.perSecond), 1) * 1.15, "per second");
+  const most = values(slowest, Math.max(limitMs, ...bins.map((bin) => bin.mostMs)) * 1.1, "milliseconds");
+  const middle = (bin: number) => x(from + (bin + 0.5) * BIN_MS);
+  const width = x(from + BIN_MS) - x(from) - 1;
+  return [
+    label(24, rates.top - 14, "Events delivered to all clients together", "title"),
+    rate.drawn,
+    line(
+      bins.map(({ perSecond }, bin): Point => [middle(bin), rate.y(perSecond)]),
+      INK,
+    ),
+    label(24, slowest.top - 14, "The slowest of these deliveries, in each half second", "title"),
+    most.drawn,
+    ...bins.map(({ mostMs }, bin) =>
+      box(middle(bin) - width / 2, most.y(mostMs), width, most.y(0) - most.y(mostMs), INK, 0.6),
+    ),
+    across(most.y(limitMs)),
+  ];
 }
+
+/** The limit. */
+const across = (y: number): string =>
+  line(
+    [
+      [LEFT, y],
+      [WIDTH - RIGHT, y],
+    ],
+    RED,
+    'stroke-dasharray="5 3"',
+  );
 
 /** Without the points that nobody could tell from the one before; always with the last. */
 function thinned(points: readonly Point[]): Point[] {
@@ -146,10 +176,6 @@ function drawGaps({ longest, longestBefore, limitMs, turns }: Deploy): string {
   const [during, next] = legend(430, gaps.top - 34, "during the deploy", colours[0] as string);
   const [before, after] = legend(next, gaps.top - 34, "before it", GREY);
   const [limit] = legend(after, gaps.top - 34, `limit for 99 %: ${limitMs} ms`, RED, 'stroke-dasharray="5 3"');
-  const limitPoints: Point[] = [
-    [LEFT, y(limitMs)],
-    [WIDTH - RIGHT, y(limitMs)],
-  ];
   const middle = LEFT + (WIDTH - LEFT - RIGHT) / 2;
   const below = "share of the clients whose longest gap is not above the curve";
   const restarts = turns.length === 1 ? "" : `, over ${turns.length} restarts`;
@@ -157,7 +183,7 @@ function drawGaps({ longest, longestBefore, limitMs, turns }: Deploy): string {
     label(24, gaps.top - 34, `Each client's longest gap${restarts}`, "title"),
     label(24, gaps.top - 16, "The longest time that an event took from its publisher to this client.", "note"),
     ...[during, before, limit, drawn],
-    line(limitPoints, RED, 'stroke-dasharray="5 3"'),
+    across(y(limitMs)),
     line(curve(longestBefore), GREY),
     line(curve(longest), colours[0] as string),
     ...[0.5, 0.99].map((share) => dot(x(share), y(quantile(longest, share)), quantile(longest, share))),

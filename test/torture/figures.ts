@@ -15,19 +15,26 @@ export function spread(values: readonly number[]): Spread {
 export const spreadText = ({ p50, p99, max }: Spread): string =>
   `p50 ${Math.round(p50)}, p99 ${Math.round(p99)}, most ${Math.round(max)} ms`;
 
-/** How long each delivery took, in milliseconds, from the moment its event was published; by a share of the events. */
-export function latencies(records: Records, of: (one: Published) => boolean = () => true): number[] {
+/** When an event was seen, in Unix milliseconds, and how long it took from the moment it was published, in milliseconds. */
+export type Delivery = readonly [at: number, tookMs: number];
+
+/** Every delivery of a share of the events. */
+export function deliveriesOf(records: Records, of: (one: Published) => boolean = () => true): Delivery[] {
   const sentAt = new Map(records.published.filter(of).map((one) => [keyOf(one), one.sentAt]));
-  const values: number[] = [];
+  const all: Delivery[] = [];
   for (const { room, entries } of records.logs) {
     for (const entry of entries) {
       if (entry.type !== "event") continue;
       const at = sentAt.get(keyOf({ ...entry, room }));
-      if (at !== undefined) values.push(entry.at - at);
+      if (at !== undefined) all.push([entry.at, entry.at - at]);
     }
   }
-  return values;
+  return all;
 }
+
+/** How long each delivery took, in milliseconds, from the moment its event was published; by a share of the events. */
+export const latencies = (records: Records, of?: (one: Published) => boolean): number[] =>
+  deliveriesOf(records, of).map(([, tookMs]) => tookMs);
 
 /**
  * Each client's longest wait for an event: from the moment it was published to the moment the client saw it, in

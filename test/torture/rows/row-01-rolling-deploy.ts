@@ -10,9 +10,9 @@ import {
 import { check } from "../checker.js";
 import type { Told } from "../crowd.js";
 import { type Deploy, deployPicture, type NodeTurn } from "../deploy-picture.js";
-import { latencies, longestByClient, spread, spreadText } from "../figures.js";
+import { deliveriesOf, latencies, longestByClient, spread, spreadText } from "../figures.js";
 import type { Exit } from "../node-process.js";
-import type { Published, Records } from "../records.js";
+import type { Published } from "../records.js";
 import { atLeast, counted, type Picture, type Row, unbroken, type Verdict, within } from "../row.js";
 import type { Torture } from "../torture.js";
 
@@ -120,7 +120,7 @@ export const row01: Row = {
       ...(variant === variants[0] && {
         picture: picture({
           ...{ caption: asked, samples: told.samples, longest, longestBefore, limitMs: MOST_MS },
-          ...{ turns: turns.map(turnOf), seenAt: seenAt(told.records) },
+          ...{ turns: turns.map(turnOf), deliveries: deliveriesOf(told.records) },
         }),
       }),
       verdicts: [
@@ -165,9 +165,6 @@ function figuresOf(told: Told, turns: readonly Turn[], { steady, deploy }: { ste
 const turnOf = ({ node, exit, takesClientsAt }: Turn): NodeTurn => {
   return { node, signalledAt: exit.signalledAt, endedAt: exit.at, backAt: takesClientsAt };
 };
-
-const seenAt = ({ logs }: Records): number[] =>
-  logs.flatMap(({ entries }) => entries.filter(({ type }) => type === "event").map(({ at }) => at));
 
 function picture(deploy: Deploy): Picture {
   const alt =
