@@ -12,6 +12,8 @@ import type { Scope } from "../support/services/scope.js";
 
 const program = fileURLToPath(new URL("../../server/main.js", import.meta.url));
 const OUTPUT_KEPT = 20_000;
+/** Longer than any deadline that a row sets: who has not ended by then never does. */
+const END_MS = 60_000;
 /** What it says when another process has its port. */
 const TAKEN = /\bport: expected a free one/;
 
@@ -73,7 +75,7 @@ export class NodeProcess {
     if (this.#child !== undefined) await this.end("SIGKILL");
   }
 
-  /** Sends a signal, and resolves with how the process ended. Throws where none runs. */
+  /** Sends a signal, and resolves with how the process ended: killed, where it has not in a minute. Throws where none runs. */
   async end(signal: NodeJS.Signals): Promise<Exit> {
     const child = this.#child;
     if (child === undefined) throw new Error("expected a node that runs");
@@ -82,7 +84,9 @@ export class NodeProcess {
     const signalledAt = Date.now();
     const exited = once(child, "exit").then(() => Date.now());
     child.kill(signal);
+    const killing = setTimeout(() => child.kill("SIGKILL"), END_MS);
     const at = await exited;
+    clearTimeout(killing);
     const [code, by] = (await closed) as [number | null, NodeJS.Signals | null];
     return { code, signal: by, signalledAt, at, drained: this.#drained };
   }
