@@ -164,6 +164,7 @@ export const row14: Row = {
         "most back in one second": mostInASecond(backMs.filter(Number.isFinite)),
         "the balancer was away": `${downMs} ms`,
         "longest turn of a node's event loop": `${Math.round(longestTurnMs)} ms`,
+        "processor time of the nodes": `${grown("process_cpu_seconds_total").toFixed(1)} s`,
         "attempts refused for load": refused,
         "connections that ended, by their codes": endsText(told),
         "log reads as the rooms were opened": readsBefore,
