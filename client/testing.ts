@@ -43,7 +43,7 @@ export class TestConnection {
       session: "s_test",
       node: "n_test",
       resumed: hello.session !== undefined,
-      heartbeatMs: 25_000,
+      heartbeatMs: 20_000,
       limits: { maxFrameBytes: 65_536, maxRooms: 100, maxRequests: 32 },
       ...fields,
     });

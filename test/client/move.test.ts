@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestConnection } from "../../client/testing.js";
-import { answerJoin, connected, event, events, settle } from "./support.js";
-
-const at = (offset: number, epoch = "e") => ({ epoch, offset });
-const move = { type: "move", afterMs: 0, deadlineMs: 60_000, reason: "drain" } as const;
+import { answerJoin, at, connected, event, events, move, settle } from "./support.js";
 
 async function acceptJoined(server: TestConnection, offset: number) {
   await server.welcome({ node: "n_new" });

@@ -41,7 +41,7 @@ test("what is published offline is sent after the welcome, in order, each with a
   assert.deepEqual(dataSent(server), []);
   const { id } = await server.take("hello");
   const limits = { maxFrameBytes: 65_536, maxRooms: 1, maxRequests: 32 };
-  server.send({ type: "welcome", id, session: "s", node: "n", resumed: false, heartbeatMs: 25_000, limits });
+  server.send({ type: "welcome", id, session: "s", node: "n", resumed: false, heartbeatMs: 20_000, limits });
   const keys = new Set<string | undefined>();
   for (const offset of [1, 2, 3]) {
     const { data, key } = await answer(server, offset);

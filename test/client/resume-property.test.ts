@@ -64,7 +64,7 @@ class ModelServer {
     connection.onFrame = (frame) => {
       if (frame.type === "hello") {
         const limits = { maxFrameBytes: 65_536, maxRooms: 10, maxRequests: 8 };
-        const rest = { session: "s", node: "n", resumed: false, heartbeatMs: 25_000, limits };
+        const rest = { session: "s", node: "n", resumed: false, heartbeatMs: 20_000, limits };
         connection.send({ type: "welcome", id: frame.id, ...rest });
       } else if (frame.type === "join") this.#join(connection, frame);
       else if (frame.type === "publish") this.#publish(connection, frame);

@@ -64,3 +64,28 @@ export async function answerJoin(
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+export const at = (offset: number, epoch = "e") => ({ epoch, offset });
+export const move = { type: "move", afterMs: 0, deadlineMs: 60_000, reason: "draining" } as const;
+
+/** A client with one room joined, told to move, and all that the application is told of it. */
+export async function moving(t: TestContext, options: ConnectOptions = {}) {
+  const made = await connected(t, options);
+  const { client, server } = made;
+  const heard: unknown[] = [];
+  const told: string[] = [];
+  const room = client.room("r");
+  room.onAny(({ data }) => heard.push(data));
+  await answerJoin(server, at(3));
+  client.on("state", ({ status }) => told.push(status));
+  room.onState(({ status }) => told.push(`room ${status}`));
+  room.onReset(() => told.push("reset"));
+  server.send(move);
+  return { ...made, old: server, room, heard, told };
+}
+
+/** Answers the next call with what it brought. */
+export async function answerCall(server: TestConnection) {
+  const { id, data } = await server.take("call");
+  server.send({ type: "result", id, data });
+}
