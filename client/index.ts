@@ -34,7 +34,7 @@ export type ConnectOptions = {
   readonly WebSocket?: WebSocketConstructor;
   /** In place of WebSockets: for tests, see `roomcast/client/testing`. */
   readonly transport?: Transport;
-  /** The bound of the first delay before another attempt, in milliseconds; 500 if left out. It grows by 15 % with each. */
+  /** The bound of the first delay before another attempt, in milliseconds; 500 if left out. It grows by 10 % with each. */
   readonly minDelayMs?: number;
   /** Where the bound stops growing; 30,000. */
   readonly maxDelayMs?: number;

@@ -10,7 +10,7 @@ export type BackoffOptions = {
 };
 
 /** How much the bound grows with each attempt. Slowly: after an absence of seconds, a long delay is an absence of its own. */
-const GROWTH = 1.15;
+const GROWTH = 1.1;
 
 /**
  * Exponential backoff with full jitter: a delay is anywhere between 0 and a bound that grows with each attempt, so that
