@@ -5,7 +5,7 @@ import { type Registry, Session, type SessionContext } from "./session.js";
 /** How long before its end a client is asked for a new token, in milliseconds. */
 const RENEW_AHEAD_MS = 60_000;
 /** A client that is there says hello within this time, on slow networks too, in milliseconds. */
-const SILENCE_MS = 2000;
+const SILENCE_MS = 5000;
 /** How many connections are looked at for one that gives way. */
 const MOST_LOOKS = 64;
 /** How often the registry looks after its sessions, in milliseconds. */
