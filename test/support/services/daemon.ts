@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { eventually } from "../eventually.js";
 import { PortTaken } from "./free-port.js";
+import type { Scope } from "./scope.js";
 
 /** Where there is one: the kernel ends the daemon with the process that started it, however that one ends. */
 const SETPRIV = "/usr/bin/setpriv";
@@ -102,4 +104,46 @@ export class Daemon {
     }
     return this.#options.ready(child.pid).catch(() => false);
   }
+}
+
+/** Starts it, to end with the scope, and its folder with it. Resolves with what ends it earlier. */
+export async function startWith(scope: Scope, daemon: Daemon, dir: string | undefined): Promise<() => Promise<void>> {
+  const stop = async () => {
+    await daemon.kill();
+    if (dir !== undefined) await rm(dir, { recursive: true, force: true });
+  };
+  try {
+    await daemon.start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  scope.after(stop);
+  return stop;
+}
+
+/** A program that is only started and ended. */
+export interface Program {
+  /** Of the process that was started, which may have others of its own. */
+  readonly pid: number;
+  readonly dir: string;
+  /** Default: what ends it and its own processes. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a program that lives in `dir`, to end with the scope. */
+export async function startProgram(scope: Scope, dir: string, options: DaemonOptions): Promise<Program> {
+  const daemon = new Daemon(options);
+  const stop = await startWith(scope, daemon, dir);
+  return {
+    get pid() {
+      return daemon.pid;
+    },
+    dir,
+    kill: (signal) => daemon.kill(signal),
+    start: () => daemon.start(),
+    stop,
+  };
 }

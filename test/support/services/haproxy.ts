@@ -1,18 +1,12 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { accepts } from "./accepts.js";
-import { Daemon } from "./daemon.js";
+import { type Program, startProgram } from "./daemon.js";
 import type { Scope } from "./scope.js";
 
 /** A haproxy of this process. */
-export interface Haproxy {
-  readonly pid: number;
-  readonly dir: string;
-  kill(signal?: NodeJS.Signals): Promise<void>;
-  start(): Promise<void>;
-  stop(): Promise<void>;
-}
+export type Haproxy = Program;
 
 /**
  * Starts haproxy with a configuration, which has to bind free ports of loopback. Resolves once it accepts connections
@@ -22,7 +16,7 @@ export async function startHaproxy(scope: Scope, configuration: string, ports: r
   const dir = await mkdtemp(join(tmpdir(), "roomcast-haproxy-"));
   const file = join(dir, "haproxy.cfg");
   await writeFile(file, `${configuration}\n`);
-  const daemon = new Daemon({
+  return startProgram(scope, dir, {
     program: "haproxy",
     args: ["-db", "-f", file],
     ready: async () => {
@@ -30,24 +24,4 @@ export async function startHaproxy(scope: Scope, configuration: string, ports: r
       return true;
     },
   });
-  const stop = async () => {
-    await daemon.kill();
-    await rm(dir, { recursive: true, force: true });
-  };
-  try {
-    await daemon.start();
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  scope.after(stop);
-  return {
-    get pid() {
-      return daemon.pid;
-    },
-    dir,
-    kill: (signal) => daemon.kill(signal),
-    start: () => daemon.start(),
-    stop,
-  };
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Daemon } from "./daemon.js";
+import { Daemon, startWith } from "./daemon.js";
 import { freePort, onFreePort } from "./free-port.js";
 import type { Scope } from "./scope.js";
 
@@ -67,17 +67,7 @@ async function startOn(scope: Scope, port: number, options: NatsOptions): Promis
     // Another test's server may have taken the port: the name tells them apart.
     ready: async () => (await firstLine(port)).includes(`"server_name":"${serverName}"`),
   });
-  const stop = async () => {
-    await daemon.kill();
-    await rm(dir, { recursive: true, force: true });
-  };
-  try {
-    await daemon.start();
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  scope.after(stop);
+  const stop = await startWith(scope, daemon, dir);
   return {
     host: HOST,
     port,

@@ -3,19 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { accepts } from "./accepts.js";
-import { Daemon } from "./daemon.js";
+import { type Program, startProgram } from "./daemon.js";
 import type { Scope } from "./scope.js";
 
 /** An nginx of this process: one that rules, and its workers. */
-export interface Nginx {
-  /** Of the process that rules. */
-  readonly pid: number;
-  readonly dir: string;
-  /** Ends it and its workers. Default: SIGTERM, at once and with all connections; with SIGKILL its workers would live on. */
-  kill(signal?: NodeJS.Signals): Promise<void>;
-  start(): Promise<void>;
-  stop(): Promise<void>;
-}
+export type Nginx = Program;
 
 /**
  * Starts nginx with a configuration, as the official image does: in the foreground, with the module "stream" there. The
@@ -24,7 +16,7 @@ export interface Nginx {
  */
 export async function startNginx(scope: Scope, configuration: string, ports: readonly number[]): Promise<Nginx> {
   const { dir, args } = await prepared(configuration);
-  const daemon = new Daemon({
+  return startProgram(scope, dir, {
     program: "nginx",
     args,
     endedBy: "SIGTERM",
@@ -33,26 +25,6 @@ export async function startNginx(scope: Scope, configuration: string, ports: rea
       return true;
     },
   });
-  const stop = async () => {
-    await daemon.kill();
-    await rm(dir, { recursive: true, force: true });
-  };
-  try {
-    await daemon.start();
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  scope.after(stop);
-  return {
-    get pid() {
-      return daemon.pid;
-    },
-    dir,
-    kill: (signal) => daemon.kill(signal),
-    start: () => daemon.start(),
-    stop,
-  };
 }
 
 /** What nginx says is wrong with a configuration; undefined where it takes it. */

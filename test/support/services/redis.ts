@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../eventually.js";
-import { Daemon } from "./daemon.js";
+import { Daemon, startWith } from "./daemon.js";
 import { onFreePort } from "./free-port.js";
 import { type Reply, redisCommands, type Word } from "./resp.js";
 import type { Scope } from "./scope.js";
@@ -85,17 +85,7 @@ async function startOn(scope: Scope, port: number, options: RedisOptions): Promi
       return info.includes(`process_id:${pid}\r\n`) && !info.includes("loading:1\r\n");
     },
   });
-  const stop = async () => {
-    await daemon.kill();
-    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
-  };
-  try {
-    await daemon.start();
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  scope.after(stop);
+  const stop = await startWith(scope, daemon, options.dir === undefined ? dir : undefined);
   return {
     host: HOST,
     port,
