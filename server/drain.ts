@@ -26,6 +26,8 @@ export type DrainParts = {
   readonly log: Log;
   /** Takes no further connections. */
   readonly stopTaking: () => void;
+  /** Whether there is no other node that clients could move to. */
+  readonly isAlone: () => boolean;
   /** Sends what waits in the rooms: what the log has a client gets before the goodbye. */
   readonly flush: () => void;
 };
@@ -71,8 +73,10 @@ export class Drain {
   async run(): Promise<void> {
     const { clients, log, stopTaking } = this.#parts;
     const { noticeMs, drainMs, deadlineMs } = this.#times;
-    log.info("draining: taking clients until the balancer knows", { clients: clients.size, noticeMs });
-    await this.#pause(noticeMs);
+    if (!this.#isPointless()) {
+      log.info("draining: taking clients until the balancer knows", { clients: clients.size, noticeMs });
+      await this.#pause(noticeMs);
+    }
     stopTaking();
     const restMs = deadlineMs - noticeMs - drainMs;
     const endAt = deadlineMs - Math.min(ENDING_MS, restMs * ENDING_SHARE);
@@ -90,6 +94,14 @@ export class Drain {
     this.#wake?.();
   }
 
+  /** Whether there is nobody to move clients to: then they are closed at once. */
+  #isPointless(): boolean {
+    if (this.#hurried || !this.#parts.isAlone()) return this.#hurried;
+    this.#parts.log.info("no other node to move clients to", { clients: this.#parts.clients.size });
+    this.#hurried = true;
+    return true;
+  }
+
   /** Tells everyone in turn, and waits until all have gone, or it is time to close the rest. */
   async #moveAll(closeAt: number): Promise<void> {
     const { clients, log } = this.#parts;
@@ -99,6 +111,7 @@ export class Drain {
     while (clients.size > 0 && this.#elapsedMs < closeAt && !this.#hurried) {
       const now = this.#elapsedMs;
       if (now >= sayAt) {
+        if (this.#isPointless()) return;
         log.info("moving clients", { left: clients.size, untold: clients.untold, moved: clients.moved });
         sayAt += PROGRESS_MS;
       }

@@ -391,16 +391,12 @@ class Node implements Server {
 
   async #moveClients(): Promise<void> {
     const { sessions, rooms, listener, sockets, log, settings } = this.#parts;
-    if (this.#isAlone) {
-      log.info("no other node to move clients to");
-      this.#closeClients();
-      return;
-    }
     const stopTaking = () => {
       listener.stop();
       sockets.stopTaking();
     };
-    this.#drain = new Drain(settings, { clients: sessions, log, stopTaking, flush: () => rooms.flush() });
+    const parts = { clients: sessions, log, stopTaking, isAlone: () => this.#isAlone, flush: () => rooms.flush() };
+    this.#drain = new Drain(settings, parts);
     await this.#drain.run();
   }
 

@@ -80,6 +80,8 @@ export class Session {
   renewAsked = false;
   /** Whether it was told to go on another connection: until the client is there, this one still serves it. */
   toldToMove = false;
+  /** Whether it was this side that closed it. */
+  wasClosed = false;
   state: "new" | "greeting" | "open" | "closed" = "new";
   readonly rooms = new SmallMap<Membership>();
   /** The joins that wait for the application or the engine; a leave in between takes them out. */
@@ -337,6 +339,7 @@ export class Session {
 
   close(code: CloseCode, reason?: string): void {
     if (this.state === "closed") return;
+    this.wasClosed = true;
     this.context.log.debug("closing a session", { session: this.id, code });
     // The link ends the session in turn, some transports before this returns.
     this.link.close(code, reason);

@@ -37,7 +37,6 @@ export class Sessions implements Registry {
   readonly #leaving = new Set<Session>();
   /** Those that have not been told to move yet; `undefined` as long as nobody is to. */
   #untold: Set<Session> | undefined;
-  #isClosing = false;
   readonly #timer: NodeJS.Timeout;
   #checkedBytes = 0;
   /** How many clients have moved: were told to, and closed their connection themselves. */
@@ -118,7 +117,7 @@ export class Sessions implements Registry {
     this.#expiring.delete(session);
     this.#leaving.delete(session);
     this.#untold?.delete(session);
-    if (session.toldToMove && !this.#isClosing) this.moved++;
+    if (session.toldToMove && !session.wasClosed) this.moved++;
     if (this.#byId.get(session.id) === session) this.#byId.delete(session.id);
   }
 
@@ -205,7 +204,6 @@ export class Sessions implements Registry {
   /** Closes the next `count` sessions (all of them by default) with the request to come back, the reason from `reasonFor`. */
   sendAway(reasonFor: () => string, count = Number.POSITIVE_INFINITY): void {
     let left = count;
-    this.#isClosing = true;
     for (const sessions of [this.#silent.keys(), this.#all()]) {
       for (const session of sessions) {
         if (left-- <= 0) break;
@@ -213,7 +211,6 @@ export class Sessions implements Registry {
         session.close(closeCodes.moving, reasonFor());
       }
     }
-    this.#isClosing = false;
   }
 
   /** Nobody is left, or looked after any more. */

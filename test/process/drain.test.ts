@@ -27,7 +27,7 @@ async function startNode(t: TestContext, redis: Redis, settings: { readonly [fla
 /** Two nodes that know of each other; the second is there for whoever has to leave the first. */
 async function twoNodes(t: TestContext, settings: { readonly [flag: string]: number } = {}): Promise<[Node, Node]> {
   const redis = await startRedis(t);
-  const nodes = await Promise.all([startNode(t, redis, settings), startNode(t, redis)]);
+  const nodes = await Promise.all([startNode(t, redis, settings), startNode(t, redis, settings)]);
   const listed = () => nodesSeenBy(t, redis);
   await eventually(async () => (await listed()) === 2, "the nodes never saw each other");
   return nodes as [Node, Node];
@@ -219,4 +219,12 @@ test("where all nodes end there is none to move to: clients are closed at once a
   assert.equal((await client.close()).code, 4100);
   assert.deepEqual(client.frames, []);
   assert.deepEqual(await first.command.exited, byItself);
+});
+
+test("where all nodes are told to end at the same moment, none waits for the others to take its clients", async (t) => {
+  const nodes = await twoNodes(t, { "notice-ms": 500, "drain-ms": 60_000, "deadline-ms": 3_600_000 });
+  const clients = await Promise.all(nodes.map((node) => open(t, node)));
+  for (const { command } of nodes) command.child.kill("SIGTERM");
+  for (const client of clients) assert.equal((await client.close()).code, 4100);
+  for (const { command } of nodes) assert.deepEqual(await command.exited, byItself);
 });
