@@ -58,12 +58,12 @@ export class Child {
     void gone.then((how) => this.#again(how));
   }
 
-  /** Asks it to end, and sees to it after `mostMs`. Resolves once it is gone; it is not started again. */
-  async end(mostMs) {
+  /** Asks it to end by `signal`, and sees to it after `mostMs`. Resolves once it is gone; it is not started again. */
+  async end(mostMs, signal = "SIGTERM") {
     this.#ending = true;
     const running = this.#process;
     if (running === undefined) return;
-    running.kill("SIGTERM");
+    running.kill(signal);
     const timer = setTimeout(() => running.kill("SIGKILL"), mostMs);
     await this.#ended;
     clearTimeout(timer);

@@ -218,7 +218,8 @@ class Cluster {
   }
 
   async #end() {
-    await Promise.all(this.#nodes.map(({ child }) => child.end(NODE_END_MS)));
+    // As Ctrl-C does: at SIGTERM each would look for another node to send its clients to.
+    await Promise.all(this.#nodes.map(({ child }) => child.end(NODE_END_MS, "SIGINT")));
     await Promise.all(this.#engines.map(({ child }) => child.end(ENGINE_END_MS)));
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
   }
