@@ -133,6 +133,14 @@ export class GroundNode {
     await this.#when(came, () => `${room}: waited for ${value}, was told ${values(this.told(room))}`);
   }
 
+  /** Resolves once so many events of the room were told. */
+  async untilTold(room: string, count: number): Promise<void> {
+    await this.#when(
+      () => this.told(room).length >= count,
+      () => `${room}: waited for ${count} events, was told ${this.told(room).length}`,
+    );
+  }
+
   /** Resolves once the engine has had doubts about the room. */
   async untilSuspected(room: string): Promise<void> {
     await this.#when(

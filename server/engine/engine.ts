@@ -41,8 +41,8 @@ export const noHistory = ({ since, before }: Range): History => ({
 
 /**
  * Where a node is told of events: called by the engine, in the order of the log, once for every event published in a
- * room that the node has subscribed, unless the way there loses it. `previous` is the offset of the event before the
- * first one, so that a loss shows. In a room without history `epoch` is "" and `previous` is 0.
+ * room that the node has subscribed, unless the way there loses it or swaps it with another. `previous` is the offset of
+ * the event before the first one, so that a loss shows; an event that was passed over shows when it comes late. In a room without history `epoch` is "" and `previous` is 0.
  * It returns quickly and throws nothing.
  */
 export type Deliver = (room: string, epoch: string, events: readonly RoomEvent[], previous: number) => void;

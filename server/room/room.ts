@@ -126,12 +126,37 @@ export class Room {
     const tail = this.#tail;
     const last = events[events.length - 1];
     if (last === undefined) return;
+    const isLate = tail !== undefined && previous < tail.last;
     if (tail?.epoch !== epoch || !this.#append(tail, events, previous)) {
       if (this.#heardEpoch !== epoch) this.#heard = 0;
       this.#heardEpoch = epoch;
       this.#heard = Math.max(this.#heard, last.offset);
       if (tail !== undefined) void this.#repair();
+      return;
     }
+    if (isLate) this.#lookForPassedOver(tail, events);
+  }
+
+  /**
+   * Events came late: an engine that swaps two may also have said that there was nothing between them. If the log has what
+   * the tail lacks, those who are here have been led past it, and are told.
+   */
+  #lookForPassedOver(tail: Tail, events: readonly RoomEvent[]): void {
+    const before = tail.lacks(events);
+    if (before === undefined) return;
+    const since = { epoch: tail.epoch, offset: before };
+    const look = (inLog: readonly RoomEvent[] | undefined): void => {
+      if (this.#closed || this.#tail !== tail) return;
+      // What the log does not know (any more) cannot be ruled out.
+      const isThere = inLog?.some(({ offset }) => events.some((event) => event.offset === offset)) ?? true;
+      if (!isThere || tail.lacks(events) === undefined) return;
+      this.#reads.forget(this.name);
+      this.#restart({ epoch: tail.epoch, offset: tail.end });
+    };
+    this.#reads.read(this.name, { since }, PAGE_EVENTS, this.rules).then(
+      ({ events: inLog }) => look(inLog),
+      () => look(undefined),
+    );
   }
 
   /** Appends and fans out what of a run the tail does not have. False: the run does not follow on it. */

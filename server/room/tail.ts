@@ -69,6 +69,21 @@ export class Tail {
     return events[known]?.offset === this.#last ? events.slice(known + 1) : undefined;
   }
 
+  /**
+   * The offset before an event that should be in the tail and is not: it came after its successors, which said that
+   * nothing was between them. `undefined` where all are known, or older than the tail.
+   */
+  lacks(events: readonly RoomEvent[]): number | undefined {
+    for (const { offset } of events) {
+      if (offset <= this.#start || offset > this.#last) continue;
+      const at = this.#after(offset);
+      const before = this.#events[at - 1];
+      if (at === this.#first) return this.#start;
+      if (before !== undefined && before.offset !== offset) return before.offset;
+    }
+    return undefined;
+  }
+
   /** Appends a run that follows on it. */
   append(events: readonly RoomEvent[]): void {
     for (const event of events) {
@@ -96,6 +111,13 @@ export class Tail {
   after(offset: number): readonly RoomEvent[] | undefined {
     if (offset < this.#start || offset > this.#end) return undefined;
     if (offset >= this.#last) return [];
+    const at = this.#after(offset);
+    const known = offset === this.#start || this.#events[at - 1]?.offset === offset;
+    return known ? this.#events.slice(at) : undefined;
+  }
+
+  /** Where the first event after `offset` is kept. */
+  #after(offset: number): number {
     let low = this.#first;
     let high = this.#events.length;
     while (low < high) {
@@ -103,7 +125,6 @@ export class Tail {
       if ((this.#events[middle] as RoomEvent).offset <= offset) low = middle + 1;
       else high = middle;
     }
-    const known = offset === this.#start || this.#events[low - 1]?.offset === offset;
-    return known ? this.#events.slice(low) : undefined;
+    return low;
   }
 }

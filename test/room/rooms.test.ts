@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { RoomEvent } from "../../protocol/event.js";
 import { jsonServer } from "../../protocol/json-server.js";
 import { Payload } from "../../protocol/payload.js";
@@ -233,4 +233,40 @@ test("who comes back to a warm room costs no read of the log", async (t) => {
   for (let count = 0; count < 50; count++) await stitch(room, since, joinerWith(cuts));
   assert.equal(cuts.filter((cut) => cut.recovered && cut.events.length === 3).length, 50);
   assert.equal(broker.reads, reads);
+});
+
+const passedOver = async (t: TestContext) => {
+  const node = nodeOf(t, { rules: { batchMs: 0 } });
+  const room = await node.rooms.hold("r:1");
+  room.enter(jsonServer);
+  node.broker.losing = true;
+  for (const data of [1, 2, 3]) await node.publish(data);
+  const epoch = room.position?.epoch as string;
+  const event = (offset: number) => new RoomEvent(offset, { event: "e", data: Payload.ofValue(offset), at: 0 });
+  const types = () => node.frames.map(({ type }) => type);
+  // The second is overtaken by the third, which says that it follows on the first.
+  room.deliver(epoch, [event(1)], 0);
+  room.deliver(epoch, [event(3)], 1);
+  assert.deepEqual(node.events(), [[1], [3]]);
+  return { ...node, room, epoch, event, types };
+};
+
+test("an event that comes after its successor, which left it out, is no silent hole: everyone is told", async (t) => {
+  const { room, epoch, event, types } = await passedOver(t);
+  room.deliver(epoch, [event(2)], 1);
+  await eventually(() => types().includes("reset"));
+  assert.deepEqual(types(), ["events", "events", "reset"]);
+  assert.deepEqual(room.position, { epoch, offset: 3 });
+  room.deliver(epoch, [event(4)], 3);
+  assert.deepEqual(types(), ["events", "events", "reset", "events"]);
+});
+
+test("what comes late and is not in the log is passed over, and so is what comes twice", async (t) => {
+  const { room, epoch, event, types, broker } = await passedOver(t);
+  broker.answer = ({ events, ...rest }) => ({ ...rest, events: events?.filter(({ offset }) => offset !== 2) });
+  const reads = broker.reads;
+  for (const late of [1, 3, 2]) room.deliver(epoch, [event(late)], late - 1);
+  await eventually(() => broker.reads === reads + 1 && broker.underWay === 0);
+  await broker.history("r:1", {}, 1, room.rules);
+  assert.deepEqual(types(), ["events", "events"]);
 });

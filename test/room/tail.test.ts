@@ -81,3 +81,15 @@ test("a tail is bounded in bytes too", () => {
   assert.ok(tail.start >= 100 - 18, `kept from ${tail.start} on`);
   assert.ok(tail.start < 100, "the last event is kept");
 });
+
+test("a tail knows which events it should have and lacks", () => {
+  const tail = new Tail("e", 10, 3);
+  tail.append([event(12), event(15), event(20)]);
+  const lacks = (...all: number[]) => tail.lacks(all.map((offset) => event(offset)));
+  assert.equal(lacks(12, 15, 20), undefined);
+  assert.equal(lacks(11), 10, "before its first event");
+  assert.equal(lacks(12, 17), 15);
+  assert.equal(lacks(9, 10, 21), undefined, "older and newer ones are none of its own");
+  tail.append([event(21)]);
+  assert.equal(lacks(11), undefined, "it no longer reaches back so far");
+});
