@@ -17,6 +17,7 @@ const services = [
     debianPackage: "libnginx-mod-stream",
     isThere: nginxHasStream,
   },
+  { program: "promtool", debianPackage: "prometheus" },
 ];
 
 /** Where Debian puts servers; often not on the PATH of a user other than root. */
