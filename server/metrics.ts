@@ -1,13 +1,10 @@
 /** The numbers of a node, for Prometheus. The parts keep them as plain numbers; they are read when somebody asks. */
 import { Counter, Gauge, Registry } from "prom-client";
 import { ProcessNumbers } from "./process-numbers.js";
+import type { RefusalReason } from "./transport/admission.js";
 
 export const nodeStates = ["starting", "ready", "draining"] as const;
 export type NodeState = (typeof nodeStates)[number];
-
-/** Why a connection was not taken. */
-export const refusalReasons = ["rate", "handshakes", "full", "draining"] as const;
-export type RefusalReason = (typeof refusalReasons)[number];
 
 /** How far a drain has come; all 0 before there is one. */
 export type DrainNumbers = {
@@ -30,7 +27,7 @@ export type NodeNumbers = {
   readonly rooms: number;
   readonly drain: DrainNumbers;
   /** Connections that were not taken, by why; a total each. */
-  readonly refused: Readonly<Record<RefusalReason, number>>;
+  readonly refused: Readonly<Record<RefusalReason | "draining", number>>;
   /** Connections that have not been welcomed yet. */
   readonly handshakes: number;
   /** Reads of a room's log; a total. */

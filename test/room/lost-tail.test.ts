@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Position } from "../../protocol/positions.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
-import { SimulatedCluster, Subscriber, type Tally } from "../support/simulated-cluster.js";
+import { crowdOf, SimulatedCluster, type Tally } from "../support/simulated-cluster.js";
 import { SparseLog, SparseTruth } from "../support/sparse-log.js";
 
 /** 10,000 for the full property: `ROOMCAST_PROPERTY_RUNS=10000 node --test dist/test/room/lost-tail.test.js`. */
@@ -19,21 +18,7 @@ async function live(seed: number, isShared: boolean, tally: Tally): Promise<void
   const truth = new SparseTruth(log);
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random, (deliver) => log.broker(deliver));
-  const subscribers = Array.from({ length: 3 }, () => new Subscriber(truth));
-  const past: (Position | undefined)[] = [undefined];
-  const failures: unknown[] = [];
-  const go = (promise: Promise<void>): void => {
-    promise.catch((error: unknown) => failures.push(error));
-  };
-  /** Many come back at once, each from where it or another was at some time. */
-  const storm = (): void => {
-    for (let count = 0; count < 6; count++) {
-      const subscriber = new Subscriber(truth);
-      subscriber.position = random.pick(past);
-      subscribers.push(subscriber);
-      go(subscriber.join(random.pick(cluster.nodes)));
-    }
-  };
+  const { subscribers, past, failures, go, storm } = crowdOf(cluster, truth, random);
   try {
     for (let step = 0; step < 60; step++) {
       const dice = random.next();

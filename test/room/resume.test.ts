@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Position } from "../../protocol/positions.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
-import { ROOM, SimulatedCluster, Subscriber, type Tally, Truth } from "../support/simulated-cluster.js";
+import { crowdOf, ROOM, SimulatedCluster, type Tally, Truth } from "../support/simulated-cluster.js";
 
 /** 10,000 for the full property: `ROOMCAST_PROPERTY_RUNS=10000 node --test dist/test/room/resume.test.js`. */
 const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 600);
@@ -25,21 +24,7 @@ async function live(seed: number, tally: Tally): Promise<void> {
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random);
   const truth = new Truth(random.chance(0.05) ? "x".repeat(90_000) : "");
-  const subscribers = Array.from({ length: 3 }, () => new Subscriber(truth));
-  const past: (Position | undefined)[] = [undefined];
-  const failures: unknown[] = [];
-  const go = (promise: Promise<void>): void => {
-    promise.catch((error: unknown) => failures.push(error));
-  };
-  /** Many come back at once, each from where it or another was at some time. */
-  const storm = (): void => {
-    for (let count = 0; count < 6; count++) {
-      const subscriber = new Subscriber(truth);
-      subscriber.position = random.pick(past);
-      subscribers.push(subscriber);
-      go(subscriber.join(random.pick(cluster.nodes)));
-    }
-  };
+  const { subscribers, past, failures, go, storm } = crowdOf(cluster, truth, random);
   try {
     for (let step = 0; step < 60; step++) {
       const dice = random.next();

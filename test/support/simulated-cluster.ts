@@ -293,3 +293,23 @@ export class SimulatedCluster {
     await Promise.all(this.nodes.map((node) => node.rooms.close()));
   }
 }
+
+/** Subscribers of a cluster, who come and go; `failures` has what went wrong with what `go` was given. */
+export function crowdOf(cluster: SimulatedCluster, truth: Truth, random: Random) {
+  const subscribers = Array.from({ length: 3 }, () => new Subscriber(truth));
+  const past: (Position | undefined)[] = [undefined];
+  const failures: unknown[] = [];
+  const go = (promise: Promise<void>): void => {
+    promise.catch((error: unknown) => failures.push(error));
+  };
+  /** Many come back at once, each from where it or another was at some time. */
+  const storm = (): void => {
+    for (let count = 0; count < 6; count++) {
+      const subscriber = new Subscriber(truth);
+      subscriber.position = random.pick(past);
+      subscribers.push(subscriber);
+      go(subscriber.join(random.pick(cluster.nodes)));
+    }
+  };
+  return { subscribers, past, failures, go, storm };
+}
