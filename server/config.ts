@@ -5,6 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { describe } from "../protocol/fields.js";
+import { roomActions } from "./access/actions.js";
+import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
 import { type EngineName, engineNames } from "./engine/engine.js";
 import { parseNatsServer, parseNatsStream } from "./engine/nats/address.js";
 import { parseRedisShard } from "./engine/redis/address.js";
@@ -38,6 +40,7 @@ const HOUR_MS = 3_600_000;
 
 // What uWebSockets.js takes, in seconds; it ends the process over any other value.
 const SECONDS = "whole seconds from 8000 to 960000, in milliseconds";
+const SECRET_TEXT = "a string of at least 32 characters";
 const KIND = 'a kind: "*", or 1 to 128 characters of A-Z a-z 0-9 _ - . @ /';
 const ORIGIN = 'an origin as browsers send it, scheme://host[:port] without the scheme\'s own port, or "*"';
 
@@ -46,6 +49,9 @@ function isOrigin(origin: string): boolean {
   if (!/^https?:/.test(origin)) return true;
   return URL.canParse(origin) && new URL(origin).origin === origin;
 }
+
+const ACTIONS = `a list of some of ${roomActions.join(", ")}`;
+const actionList = z.array(oneOf(roomActions), ACTIONS).optional();
 
 const kindRules = z.strictObject(
   {
@@ -72,8 +78,23 @@ const kindRules = z.strictObject(
     slow: oneOf(["resume", "skip"])
       .optional()
       .describe("A reader that cannot keep up is cut off and resumes by its position, or skips events and is told so."),
+    allow: z
+      .strictObject(
+        {
+          anonymous: actionList.describe(
+            "What clients without a user may do: a list of join, publish, history, members.",
+          ),
+          user: actionList.describe("What clients with a user may do, whatever their token says."),
+          token: actionList.describe("The most that tokens may allow; by default all of it."),
+        },
+        "an object with anonymous, user and token",
+      )
+      .optional(),
+    publishRate: whole(1, 1_000_000).optional().describe("How many events a second may be published in a room."),
+    maxMembers: whole(1, 10_000_000).optional().describe("The most clients in a room at once, on all nodes together."),
+    maxEventBytes: whole(1, 16_777_216).optional().describe("The largest data of an event, in bytes."),
   },
-  "an object with history, keyWindowMs, batchMs, engine and slow",
+  "an object with history, keyWindowMs, batchMs, engine, slow, allow, publishRate, maxMembers and maxEventBytes",
 );
 
 export const settings = z.strictObject({
@@ -84,11 +105,58 @@ export const settings = z.strictObject({
     ),
   port: whole(0, 65_535).default(8000).describe("The TCP port to listen on; 0 takes a free one."),
   secret: z
-    .string("a string of at least 32 characters")
-    .min(32, "a string of at least 32 characters")
+    .string(SECRET_TEXT)
+    .min(32, SECRET_TEXT)
     .optional()
     .describe(
       "The secret that signs clients' tokens (JWT, HS256), at least 32 characters. With one, a client without a valid token is refused. Keep it out of the command line, which others on the machine can read.",
+    ),
+  moreSecrets: z
+    .array(z.string(SECRET_TEXT).min(32, SECRET_TEXT), "a list of secrets")
+    .max(8, "at most 8 secrets")
+    .default([])
+    .describe(
+      "Further secrets whose tokens and sessions are honoured, while one secret takes the place of another; each as secret.",
+    ),
+  tokenKeys: z
+    .array(parsedBy(readPublicKey), "a list of files")
+    .max(16, "at most 16 files")
+    .default([])
+    .describe(
+      "Files with the public keys (PEM) of those who sign tokens: RSA for RS256, EC on P-256 for ES256, Ed25519 for EdDSA.",
+    ),
+  jwksUrl: parsedBy(parseJwksUrl)
+    .optional()
+    .describe(
+      "Where the public keys of those who sign tokens are listed (JWKS): an https address, or http on this machine. For RS256, ES256 and EdDSA.",
+    ),
+  jwksRefreshMs: whole(1000, 86_400_000)
+    .default(600_000)
+    .describe("How often the keys at jwksUrl are read again, in milliseconds."),
+  jwksCooldownMs: whole(100, HOUR_MS)
+    .default(30_000)
+    .describe("How long after a read of jwksUrl a token with an unknown key may cause another, in milliseconds."),
+  tokenIssuer: z
+    .array(text(/^.{1,512}$/, "1 to 512 characters"), "a list of issuers")
+    .default([])
+    .describe(
+      "The issuers that are trusted: a token's claim iss has to be one of them. Without any it is not looked at.",
+    ),
+  tokenAudience: z
+    .array(text(/^.{1,512}$/, "1 to 512 characters"), "a list of audiences")
+    .default([])
+    .describe(
+      "What this server is called in tokens: their claim aud has to hold one of them. Without any it is not looked at.",
+    ),
+  tokenSkewMs: whole(0, 60_000)
+    .default(3000)
+    .describe(
+      "How far the clock of whoever signs tokens may be off, in milliseconds; so long after its token's end a client is closed that has not renewed it.",
+    ),
+  maxTokenLifeMs: whole(60_000, 31 * 86_400_000)
+    .default(86_400_000)
+    .describe(
+      "The longest a token may be good for from now on, in milliseconds; others are refused. What was revoked is remembered so long, and keys that jwksUrl no longer lists are.",
     ),
   origins: z
     .array(
@@ -154,6 +222,26 @@ export const settings = z.strictObject({
   maxHandshakes: whole(1, 1_000_000)
     .default(1000)
     .describe("The most connections at once that have not been welcomed yet; further ones are told when to come back."),
+  addressConnections: whole(1, 10_000_000)
+    .default(10_000)
+    .describe(
+      "The most connections from one IP address (IPv6: from one /64) on this node; balancers in trustProxy are not counted.",
+    ),
+  addressRate: whole(1, 1_000_000)
+    .default(1000)
+    .describe("How many new connections a second are taken from one IP address (IPv6: from one /64) on this node."),
+  userConnections: whole(1, 1_000_000)
+    .default(100)
+    .describe("The most sessions that one user may have at once, on all nodes together."),
+  userPublishRate: whole(1, 1_000_000)
+    .default(500)
+    .describe("How many events a second one user may publish, on all nodes together."),
+  requestRate: whole(1, 1_000_000)
+    .default(500)
+    .describe("How many requests a second a session may make; twice as many at once."),
+  byteRate: whole(1024, 1_073_741_824)
+    .default(1_048_576)
+    .describe("How many bytes a second a session may send; twice as many at once."),
   trustProxy: z
     .array(parsedBy(parseAddressRange), "a list of addresses")
     .default([])
@@ -297,7 +385,7 @@ function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[]
 }
 
 /** Settings whose values are not repeated: addresses may hold a password. */
-const SECRET: ReadonlySet<string> = new Set<SettingName>(["secret", "redis", "redisPassword", "nats"]);
+const SECRET: ReadonlySet<string> = new Set<SettingName>(["secret", "moreSecrets", "redis", "redisPassword", "nats"]);
 
 const hidden = (value: unknown): string =>
   typeof value === "string" ? `${value.length} characters` : "something else (not shown)";

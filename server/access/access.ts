@@ -1,0 +1,28 @@
+/** Who a session is, and what it was given. */
+import type { Grants } from "./grants.js";
+
+/** What a session goes by: its token's word, or the application's. Never changed: a renewal puts another in its place. */
+export type Access = {
+  /** Left out: anonymous. */
+  readonly user?: string | undefined;
+  /** What the application wants told about the user; any JSON value. */
+  readonly info?: unknown;
+  /** Whose rooms these are; "" where there are no tenants. */
+  readonly tenant: string;
+  /** The token's `jti`, by which it can be revoked. */
+  readonly tokenId?: string | undefined;
+  /** When it was signed, in Unix milliseconds: the token's `iat`, 0 where it has none; or when the application said so. */
+  readonly issuedAt: number;
+  /** When the right to be connected ends, in Unix milliseconds. */
+  readonly expiresAt?: number | undefined;
+  /** What the token allows beyond the rules; `undefined`: nothing. */
+  readonly grants?: Grants | undefined;
+};
+
+/** Of whom nothing is known. */
+export const ANONYMOUS: Access = { tenant: "", issuedAt: 0 };
+
+const TENANT = /^[A-Za-z0-9_.-]{1,32}$/;
+
+/** Whether it can be a tenant's name: 1 to 32 of `A-Z a-z 0-9 _ - .` */
+export const isTenant = (value: unknown): value is string => typeof value === "string" && TENANT.test(value);
