@@ -360,32 +360,45 @@ const wrongValue = (path: readonly PropertyKey[], expected: string, got: string)
   text: `expected ${expected}, got ${got}`,
 });
 
+/** More names than these do not go on a line that people read. */
+const MOST_NAMED = 12;
+
 function wrongName(path: readonly PropertyKey[], known: readonly string[]): Wrong {
   const meant = nearest(String(path.at(-1)), known);
-  const end = meant === undefined ? `there are ${known.join(", ")}` : `did you mean ${meant}?`;
-  return { path, text: `no such setting; ${end}` };
+  const all = known.length > MOST_NAMED ? "roomcast serve --help lists them" : `there are ${known.join(", ")}`;
+  return { path, text: `no such setting; ${meant === undefined ? all : `did you mean ${meant}?`}` };
 }
+
+/** A name that may be anything, where a line has room for it. */
+const shownName = (name: string): string => (/^[\w.@/*-]{1,128}$/.test(name) ? name : describe(name));
 
 /** The line for one wrong value: `port: expected a whole number from 0 to 65535, got "abc" (from ROOMCAST_PORT)`. */
 function lineOf({ path, text }: Wrong, from: ParseOptions["from"]): string {
   const source = from?.(String(path[0]));
-  const name = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${String(step)}`)).join("");
+  const name = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${shownName(String(step))}`)).join("");
   return `${name.slice(1)}: ${text}${source === undefined ? "" : ` (from ${source})`}`;
 }
 
 function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[] {
   const path = [name, ...issue.path];
   if (issue.code === "unrecognized_keys") {
-    const known = path.at(-1) === "history" ? kindRules.shape.history.unwrap() : kindRules;
+    // Below `kinds`: the rules of a kind, or what one of these has of its own.
+    const { history, allow } = kindRules.shape;
+    const known = path.length === 2 ? kindRules : path[2] === "allow" ? allow.unwrap() : history.unwrap();
     return issue.keys.map((key) => wrongName([...path, key], Object.keys(known.shape)));
   }
   if (issue.code === "invalid_key") return [wrongValue(path, KIND, describe(issue.path.at(-1)))];
   const got = issue.path.reduce<unknown>((at, step) => (at as { [key: PropertyKey]: unknown })[step], value);
-  return [wrongValue(path, issue.message, SECRET.has(name) ? hidden(got) : describe(got))];
+  return [wrongValue(path, issue.message, SECRET.has(name) || isKeyText(got) ? hidden(got) : describe(got))];
 }
 
 /** Settings whose values are not repeated: addresses may hold a password. */
-const SECRET: ReadonlySet<string> = new Set<SettingName>(["secret", "moreSecrets", "redis", "redisPassword", "nats"]);
+const SECRET: ReadonlySet<string> = new Set<SettingName>([
+  ...(["secret", "moreSecrets", "jwksUrl", "redis", "redisPassword", "nats"] as const),
+]);
+
+/** Whether a key itself was given where the path of its file belongs. */
+const isKeyText = (value: unknown): boolean => typeof value === "string" && value.includes("-----BEGIN");
 
 const hidden = (value: unknown): string =>
   typeof value === "string" ? `${value.length} characters` : "something else (not shown)";
@@ -394,7 +407,8 @@ const hidden = (value: unknown): string =>
 function crossChecks(values: Partial<Settings>, given: object, authenticates: boolean): Wrong[] {
   const wrong: Wrong[] = [];
   const { host, kinds } = values;
-  if (host !== undefined && !isLoopback(host) && !("secret" in given) && !authenticates) {
+  const asks = authenticates || ["secret", "moreSecrets", "tokenKeys", "jwksUrl"].some((name) => name in given);
+  if (host !== undefined && !isLoopback(host) && !asks) {
     const expected =
       "127.0.0.1, ::1 or localhost as long as there is no secret (ROOMCAST_SECRET, 32 characters or more)";
     wrong.push(wrongValue(["host"], expected, describe(host)));
@@ -421,6 +435,12 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     if (engine === undefined || configured.includes(engine)) continue;
     const expected = `${configured.join(" or ")}, since ${engine} has no address (ROOMCAST_${engine.toUpperCase()})`;
     wrong.push(wrongValue(["kinds", kind, "engine"], expected, describe(engine)));
+  }
+  const { maxFrameBytes } = values;
+  for (const [kind, { maxEventBytes = 0 }] of Object.entries(kinds ?? {})) {
+    if (maxFrameBytes === undefined || maxEventBytes <= maxFrameBytes) continue;
+    const expected = `at most ${maxFrameBytes}, since no frame may be longer (maxFrameBytes)`;
+    wrong.push(wrongValue(["kinds", kind, "maxEventBytes"], expected, String(maxEventBytes)));
   }
   const { natsRetentionMs } = values;
   for (const [kind, longest] of longestOnNats(values)) {
@@ -460,6 +480,11 @@ function longestOnNats({ redis = [], nats = [], kinds }: Partial<Settings>): [st
 export function enginesIn(values: Partial<Pick<Settings, "redis" | "nats">>): readonly EngineName[] {
   const services = (["redis", "nats"] as const).filter((name) => (values[name] ?? []).length > 0);
   return [...services, "memory"];
+}
+
+/** Whether there are keys to check tokens with: without them nobody is asked who they are. */
+export function checksTokens({ secret, moreSecrets, tokenKeys, jwksUrl }: Settings): boolean {
+  return secret !== undefined || moreSecrets.length > 0 || tokenKeys.length > 0 || jwksUrl !== undefined;
 }
 
 /** The rules of rooms by their kind, each with the engine that holds it. */

@@ -1,4 +1,5 @@
 /** What `roomcast serve --check` prints. */
+import { AccessRules, shownAccess } from "../access/rules.js";
 import { rulesOf, type Settings } from "../config.js";
 import type { KindInputs } from "../room/rules.js";
 import { settingInfos } from "./settings.js";
@@ -7,18 +8,29 @@ import type { Loaded } from "./sources.js";
 /** A setting's value as it may be shown: kinds with all their rules, a secret not at all. */
 function shownValue(name: string, value: unknown, from: string, settings: Settings): unknown {
   if (name === "secret" || name === "redisPassword") return value === undefined ? null : "(set)";
+  if (name === "moreSecrets") return (value as string[]).map(() => "(set)");
+  // An address may be good only with a key in its query.
+  if (name === "jwksUrl") return (value as string | undefined)?.replace(/\?.*/, "?***") ?? null;
   if (name === "redis" || name === "nats") return (value as string[]).map(withoutPassword);
   if (name === "node" && from === "default") return "(made up at each start)";
   if (name !== "kinds") return value;
   const kinds = value as KindInputs;
   const rulesFor = rulesOf(settings);
-  return Object.fromEntries([...new Set([...Object.keys(kinds), "*"])].map((kind) => [kind, rulesFor(kind)]));
+  const access = accessRulesOf(settings);
+  const named = [...new Set([...Object.keys(kinds), "*"])];
+  return Object.fromEntries(named.map((kind) => [kind, { ...rulesFor(kind), ...shownAccess(access.of(kind)) }]));
+}
+
+/** The rules as they hold in the command, which asks no application. */
+function accessRulesOf({ kinds, maxFrameBytes, secret, moreSecrets, tokenKeys, jwksUrl }: Settings): AccessRules {
+  const isOpen = [secret, jwksUrl, ...moreSecrets, ...tokenKeys].every((key) => key === undefined);
+  return new AccessRules(kinds, { isOpen, maxFrameBytes });
 }
 
 const withoutPassword = (address: string): string => address.replace(/\/\/[^/@]*@/, "//***@");
 
 const textOf = (value: unknown): string => {
-  if (value === null || (Array.isArray(value) && value.length === 0)) return "(none)";
+  if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return "(none)";
   return typeof value === "string" ? value : JSON.stringify(value);
 };
 

@@ -1,6 +1,7 @@
 /** Where the settings of the command come from: flags, before variables, before a file, before the defaults. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { describe } from "../../protocol/fields.js";
 import { ConfigError, parseSettings, type Settings, type SettingsInput } from "../config.js";
 import { nearest } from "../nearest.js";
 import { type SettingInfo, settingInfos } from "./settings.js";
@@ -36,6 +37,9 @@ function typed(text: string, { schema }: SettingInfo): unknown {
   }
 }
 
+/** A name or a path from outside, so that it stays on its line. */
+const shown = (text: string): string => (/^[ -~]{1,500}$/.test(text) ? text : describe(text));
+
 const didYouMean = (name: string, names: readonly string[], otherwise: string): string => {
   const meant = nearest(name, names);
   return meant === undefined ? otherwise : `did you mean ${meant}?`;
@@ -65,17 +69,21 @@ export function readFlags(args: readonly string[], switches: readonly Switch[]):
   const lines: string[] = [];
   const flagNames = [...flags.keys(), "--config", ...switches.map((name) => `--${name}`)];
   const isSwitch = (name: string): boolean => (switches as readonly string[]).includes(name);
+  let ofUnknown = -1;
   for (const token of tokensOf(args, flagNames, isSwitch)) {
-    if (token.kind === "positional") lines.push("expected options that start with --, got an argument without");
+    // What stands behind an unknown option is its value, and wrong with it.
+    if (token.kind === "positional" && token.index !== ofUnknown)
+      lines.push("expected options that start with --, got an argument without");
     if (token.kind !== "option") continue;
     const flag = token.rawName === "-h" ? "--help" : `--${token.name}`;
     const known = flagNames.includes(flag);
     const end = known ? "" : didYouMean(flag, flagNames, "roomcast serve --help lists them");
-    if (!known) lines.push(`${token.rawName}: no such option; ${end}`);
+    if (!known) lines.push(`${shown(token.rawName)}: no such option; ${end}`);
     else if (given.has(flag)) lines.push(`${flag}: expected once, got it again`);
     else if (isSwitch(token.name) && token.value !== undefined) lines.push(`${flag}: expected no value, got one`);
     else if (!isSwitch(token.name) && token.name !== "h" && token.value === undefined)
       lines.push(`${flag}: expected a value, got nothing`);
+    if (!known && token.value === undefined) ofUnknown = token.index + 1;
     given.set(flag, token.value);
   }
   const set = new Set(switches.filter((name) => given.has(`--${name}`)));
@@ -112,7 +120,7 @@ function readVariables(env: { readonly [name: string]: string | undefined }): So
     const info = variables.get(variable);
     if (info === undefined) {
       const end = didYouMean(variable, [...variables.keys(), "ROOMCAST_CONFIG"], "roomcast serve --help lists them");
-      source.lines.push(`${variable}: no such setting; ${end}`);
+      source.lines.push(`${shown(variable)}: no such setting; ${end}`);
       continue;
     }
     source.values[info.name] = typed(text, info);
@@ -131,25 +139,25 @@ function whereOf(error: unknown, text: string): string {
 
 function readFile(path: string): Source {
   const source: Source = { values: {}, from: {}, lines: [] };
+  const file = shown(path);
   let text: string;
   try {
     text = readFileSync(path, "utf8").replace(/^\uFEFF/, "");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return { ...source, lines: [`config: expected a file that can be read, got ${code} (${path})`] };
+    return { ...source, lines: [`config: expected a file that can be read, got ${code} (${file})`] };
   }
   let values: unknown;
   try {
     values = JSON.parse(text);
   } catch (error) {
-    return { ...source, lines: [`config: expected JSON, got something else${whereOf(error, text)} (${path})`] };
+    return { ...source, lines: [`config: expected JSON, got something else${whereOf(error, text)} (${file})`] };
   }
   if (typeof values !== "object" || values === null || Array.isArray(values)) {
-    return { ...source, lines: [`config: expected an object of settings, got something else (${path})`] };
+    return { ...source, lines: [`config: expected an object of settings, got something else (${file})`] };
   }
   const { $schema: _, ...rest } = values as Values;
-  for (const name of Object.keys(rest)) source.from[name] = path;
-  return { ...source, values: rest };
+  return { ...source, values: rest, from: Object.fromEntries(Object.keys(rest).map((name) => [name, file])) };
 }
 
 const linesOf = (error: unknown): readonly string[] => {
@@ -162,8 +170,11 @@ export function loadSettings(given: Flags, env: { readonly [name: string]: strin
   const path = given.config ?? env["ROOMCAST_CONFIG"];
   const file: Source = path === undefined ? { values: {}, from: {}, lines: [] } : readFile(path);
   const sources = [file, readVariables(env), given];
-  const origin: Source["from"] = Object.assign({}, ...sources.map((source) => source.from));
-  const values: Values = Object.assign({}, ...sources.map((source) => source.values));
+  // Each name as an own one, `__proto__` too: it is told like any other that is none of ours.
+  const merged = <T>(parts: readonly { readonly [name: string]: T }[]) =>
+    Object.fromEntries(parts.flatMap(Object.entries));
+  const origin: Source["from"] = merged(sources.map((source) => source.from));
+  const values: Values = merged(sources.map((source) => source.values));
   const lines = sources.flatMap((source) => source.lines);
   const from = (name: string): string => (Object.hasOwn(origin, name) ? (origin[name] as string) : "default");
   try {
