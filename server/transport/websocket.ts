@@ -6,6 +6,7 @@ import type { Session } from "../session/session.js";
 import type { Sessions } from "../session/sessions.js";
 import { Admission, type AdmissionLimits, type RefusalReason } from "./admission.js";
 import { forwardedFor, TrustedProxies } from "./client-address.js";
+import { Farewells } from "./farewells.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
 export type WebSocketOptions = OriginRules &
@@ -48,7 +49,8 @@ class WebSocketLink implements Link {
   readonly origin: string | undefined;
   readonly address: string;
   readonly #slot: number;
-  /** Gone once the socket is: any use of it after that would throw. */
+  readonly #farewells: Farewells<UserData>;
+  /** Gone once it is closed, from either side: any use of a socket that is gone would throw. */
   ws: WebSocket<UserData> | undefined;
   /** None where the connection is refused. */
   session: Session | undefined;
@@ -56,11 +58,18 @@ class WebSocketLink implements Link {
   retryMs: number | undefined;
   #looking = false;
 
-  constructor(codec: ServerCodec, origin: string | undefined, address: string, slot: number) {
+  constructor(
+    codec: ServerCodec,
+    origin: string | undefined,
+    address: string,
+    slot: number,
+    farewells: Farewells<UserData>,
+  ) {
     this.codec = codec;
     this.origin = origin;
     this.address = address;
     this.#slot = slot;
+    this.#farewells = farewells;
   }
 
   send(frame: Wire): void {
@@ -96,7 +105,7 @@ class WebSocketLink implements Link {
   close(code: CloseCode, reason = ""): void {
     const ws = this.ws;
     this.ws = undefined;
-    ws?.end(code, fitting(reason));
+    if (ws !== undefined) this.#farewells.begin(ws, code, fitting(reason));
   }
 }
 
@@ -112,6 +121,7 @@ export class WebSockets {
   readonly #options: WebSocketOptions;
   readonly #trusted: TrustedProxies;
   readonly #onError: (error: unknown) => void;
+  readonly #farewells = new Farewells<UserData>();
   #sessions: Sessions | undefined;
   #timer: NodeJS.Timeout | undefined;
   #next = 0;
@@ -141,11 +151,11 @@ export class WebSockets {
       compression: 0,
       upgrade: (response, request, context) => this.#guard(() => this.#upgrade(response, request, context)),
       open: (ws) => this.#guard(() => this.#opened(ws)),
-      message: (ws, data, isBinary) => this.#guard(() => receive(ws.getUserData().link, data, isBinary)),
-      drain: (ws) => this.#guard(() => ws.getUserData().link.session?.drained()),
+      message: (ws, data, isBinary) => this.#guard(() => this.#received(ws, data, isBinary)),
+      drain: (ws) => this.#guard(() => this.#drained(ws)),
       // The native code does not stand any act in here, not even a close.
       dropped: (ws) => this.#guard(() => ws.getUserData().link.look()),
-      close: (ws) => this.#guard(() => this.#closed(ws.getUserData().link)),
+      close: (ws) => this.#guard(() => this.#closed(ws)),
     });
   }
 
@@ -235,7 +245,13 @@ export class WebSockets {
     // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
     const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
     const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
-    const link = new WebSocketLink(verdict.codec, origin === "" ? undefined : origin, address, this.#next);
+    const link = new WebSocketLink(
+      verdict.codec,
+      origin === "" ? undefined : origin,
+      address,
+      this.#next,
+      this.#farewells,
+    );
     link.retryMs = refused?.retryMs;
     // No extension is offered: compression would cost memory for every connection.
     response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
@@ -250,8 +266,23 @@ export class WebSockets {
     else link.close(closeCodes.overloaded, JSON.stringify({ retryMs: link.retryMs }));
   }
 
-  #closed(link: WebSocketLink): void {
+  #received(ws: WebSocket<UserData>, data: ArrayBuffer, isBinary: boolean): void {
+    const { link } = ws.getUserData();
+    if (link.ws === undefined) this.#farewells.received(ws);
+    // Text is a copy, bytes are a view that ends with this call: a codec copies what it keeps.
+    else link.session?.receive(isBinary ? new Uint8Array(data) : Buffer.from(data).toString());
+  }
+
+  #drained(ws: WebSocket<UserData>): void {
+    const { link } = ws.getUserData();
+    if (link.ws === undefined) this.#farewells.drained(ws);
+    else link.session?.drained();
+  }
+
+  #closed(ws: WebSocket<UserData>): void {
     this.open--;
+    this.#farewells.ended(ws);
+    const { link } = ws.getUserData();
     link.ws = undefined;
     link.session?.ended();
   }
@@ -260,9 +291,4 @@ export class WebSockets {
 function unavailable(response: HttpResponse, retryMs: number, reason: string): void {
   response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", String(Math.ceil(retryMs / 1000)));
   response.end(reason, true);
-}
-
-function receive(link: WebSocketLink, data: ArrayBuffer, isBinary: boolean): void {
-  // Text is a copy, bytes are a view that ends with this call: a codec copies what it keeps.
-  link.session?.receive(isBinary ? new Uint8Array(data) : Buffer.from(data).toString());
 }
