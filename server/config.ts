@@ -392,6 +392,12 @@ function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[]
   return [wrongValue(path, issue.message, SECRET.has(name) || isKeyText(got) ? hidden(got) : describe(got))];
 }
 
+/** What is wrong first at each place: a text in a list's place is also too long for one. */
+function firstOfEach(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  const places = issues.map(({ path }) => JSON.stringify(path));
+  return issues.filter((_, index) => places.indexOf(places[index] ?? "") === index);
+}
+
 /** Settings whose values are not repeated: addresses may hold a password. */
 const SECRET: ReadonlySet<string> = new Set<SettingName>([
   ...(["secret", "moreSecrets", "jwksUrl", "redis", "redisPassword", "nats"] as const),
@@ -503,7 +509,7 @@ export function parseSettings(input: SettingsInput, options: ParseOptions = {}):
   for (const name of settingNames) {
     const result = settings.shape[name].safeParse(given[name]);
     if (result.success) values[name] = result.data;
-    else wrong.push(...result.error.issues.flatMap((issue) => wrongOf(issue, name, given[name])));
+    else wrong.push(...firstOfEach(result.error.issues).flatMap((issue) => wrongOf(issue, name, given[name])));
   }
   const { kinds } = given as { kinds?: object };
   // Zod passes over this one name, which would leave a kind without the rules it was given.

@@ -1,100 +1,17 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { settingInfos } from "../../server/cli/settings.js";
 import { type Loaded, loadSettings, readFlags } from "../../server/cli/sources.js";
-import { ConfigError, parseSettings, type SettingName, type SettingsInput } from "../../server/config.js";
+import { ConfigError, parseSettings, type SettingsInput } from "../../server/config.js";
 import { resolveKinds } from "../../server/room/rules.js";
 import { isLoopback } from "../../server/transport/upgrade.js";
+import { asText, wrongRules, wrongValues } from "../torture/bounds/wrong-values.js";
 
-const SECRET = "a secret that is long enough, 32 or more";
-
-/** Wrong values of every setting: as JSON in a file or in code, and the same as text in a flag or a variable. */
-const wrong: { readonly [Name in SettingName]: readonly unknown[] } = {
-  host: ["", "not a host", "a/b", 5, null, "0.0.0.0", "::", "192.0.2.1", "example.org"],
-  port: ["abc", "", -1, 65_536, 1.5, "80x", null, true, "0x50", 1e30],
-  secret: ["", "short", "x".repeat(31), 5, null],
-  origins: ["example.org", "https://example.org/", "HTTPS://example.org", "https://example.org:443", 5, [5], [""]],
-  kinds: [
-    "{",
-    5,
-    [],
-    { "a:b": {} },
-    { chat: 5 },
-    { chat: { histroy: {} } },
-    { "": {} },
-    JSON.parse('{"__proto__":{}}'),
-  ],
-  heartbeatMs: [99, 600_001, "1s", 60_001, null],
-  helloTimeoutMs: [99, 120_001, "x", null],
-  idleTimeoutMs: [0, 1, 7000, 7999, 8500, 960_001, 961_000, "x", 8000, null],
-  lingerMs: [-1, 3_600_001, "x", null],
-  checkMs: [-1, 3_600_001, "x", null],
-  resumeWindowMs: [-1, 604_800_001, "x", null],
-  maxFrameBytes: [0, 255, 16_777_217, "64k", null],
-  maxRooms: [0, 10_001, "x", null],
-  maxRequests: [0, 10_001, "x", null],
-  maxFramesPerTurn: [0, 100_001, "x", null],
-  maxBackpressureBytes: [0, 4095, 268_435_457, 4096, "x", null],
-  maxConnections: [0, 10_000_001, "x", null],
-  connectRate: [0, 1_000_001, "x", null],
-  maxHandshakes: [0, 1_000_001, "x", null],
-  trustProxy: [5, [5], "balancer", ["10.0.0.0/33"], ["10.0.0.0/"], ["10.0.0.0/8/8"], ["::1/129"], ["10.0.0/8"], null],
-  memoryMaxBytes: [0, 1_048_575, 1_099_511_627_777, "256m", null],
-  redis: [
-    5,
-    [5],
-    "http://a:6379",
-    "redis://a?weight=x",
-    ["host:6379"],
-    ["redis://a:65536"],
-    ["redis://a:6379+b:6379"],
-    ["redis://a/x"],
-    ["redis://a?weight=-1"],
-    ["redis://a?wieght=1"],
-    ["redis://:%zz@a"],
-    ["redis://a", "redis://a:6379"],
-    ["redis://a?weight=0"],
-    ["redis+sentinel://a:26379"],
-    ["redis+cluster://a/0"],
-  ],
-  redisUsername: [5, null],
-  redisPassword: [5, null],
-  nats: [5, [5], "http://a", ["a:4222"], ["nats://a:65536"], ["nats://a/b"], ["nats://a b"]],
-  natsStreams: [5, [], "a.b", ["a.b"], ["a?weight=x"], ["a", "a"], ["a?weight=1001"]],
-  natsReplicas: [0, 6, "x", null],
-  natsStorage: ["", "disk", 5, null],
-  natsRetentionMs: [59_999, 31_536_000_001, "1d", null],
-  natsCredentials: [5, null],
-  namespace: ["", "a b", "a:b", "x".repeat(33), 5, null],
-  engineTimeoutMs: [49, 60_001, "1s", null],
-  probeMs: [99, 60_001, "1s", null],
-  leaseMs: [999, 600_001, "1s", null],
-  noticeMs: [-1, 3_600_001, "x", null, 17_000],
-  drainMs: [-1, 3_600_001, "x", null, 20_000],
-  deadlineMs: [99, 3_600_001, "x", null, 13_000],
-  metricsPort: [-1, 65_536, "x", 1.5, null],
-  node: ["", "a b", "x".repeat(65), 5, null],
-  logLevel: ["", "verbose", "INFO", 5, null],
-  page: ["yes", "", 1, null],
-};
-
-/** Wrong rules of a kind, and what their line names. */
-const wrongRules: readonly (readonly [unknown, string])[] = [
-  [{ history: 5 }, "kinds.chat.history"],
-  [{ history: { size: -1 } }, "kinds.chat.history.size"],
-  [{ history: { size: 100_001 } }, "kinds.chat.history.size"],
-  [{ history: { ageMs: 0 } }, "kinds.chat.history.ageMs"],
-  [{ history: { age: 5 } }, "kinds.chat.history.age"],
-  [{ keyWindowMs: 0 }, "kinds.chat.keyWindowMs"],
-  [{ batchMs: 1001 }, "kinds.chat.batchMs"],
-  [{ slow: "wait" }, "kinds.chat.slow"],
-  [{ engine: "kafka" }, "kinds.chat.engine"],
-  [{ engine: "redis" }, "kinds.chat.engine"],
-  [{ slow: "resume", history: { size: 0 } }, "kinds.chat.slow"],
-];
+const SECRET = "a secret that is long enough; 32 or more";
 
 function linesOf(read: () => unknown): readonly string[] {
   try {
@@ -128,17 +45,10 @@ function fileWith(t: { after(close: () => void): void }, text: string): string {
   return path;
 }
 
-/** Settings that any text is of the right type for. */
-const TEXTS: readonly string[] = [
-  ...["host", "origins", "secret", "node", "namespace"],
-  ...["redis", "redisUsername", "redisPassword", "nats", "natsStreams", "natsCredentials"],
-];
-
-const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
-
-for (const { name, flag, variable } of settingInfos) {
+for (const info of settingInfos) {
+  const { name, flag, variable } = info;
   test(`${name}: a wrong value is one line that names it, whatever it came from`, (t) => {
-    for (const value of wrong[name]) {
+    for (const value of wrongValues[name]) {
       const input = { [name]: value } as SettingsInput;
       assertOneLine(
         linesOf(() => parseSettings(input)),
@@ -150,9 +60,8 @@ for (const { name, flag, variable } of settingInfos) {
         name,
         path,
       );
-      // As text, a number in a list or a string is a string like any other.
-      if (typeof value !== "string" && TEXTS.includes(name)) continue;
-      const text = asText(value);
+      const text = asText(info, value);
+      if (text === undefined) continue;
       assertOneLine(
         linesOf(() => load([`${flag}=${text}`])),
         name,
@@ -173,7 +82,7 @@ for (const { name, flag, variable } of settingInfos) {
 }
 
 test("a wrong rule of a kind is one line that names it with its path", () => {
-  for (const [rules, path] of wrongRules) {
+  for (const [rules, path] of wrongRules()) {
     assertOneLine(
       linesOf(() => parseSettings({ kinds: { chat: rules } } as SettingsInput)),
       path,
@@ -194,8 +103,7 @@ test("all that is wrong is told at once, a line each", (t) => {
   assert.deepEqual([...lines].sort(), [
     "--hots: no such option; did you mean --host?",
     "ROOMCAST_MAX_ROOM: no such setting; did you mean ROOMCAST_MAX_ROOMS?",
-    "expected options that start with --, got an argument without",
-    lines.find((line) => line.startsWith("histroy: no such setting; there are host, port, ")),
+    `histroy: no such setting; roomcast serve --help lists them (from ${path})`,
     `maxRooms: expected a whole number from 1 to 10000, got 0 (from ${path})`,
     'page: expected true or false, got "maybe" (from ROOMCAST_PAGE)',
     'port: expected a whole number from 0 to 65535, got "abc" (from --port)',
@@ -222,7 +130,12 @@ test("a flag goes before a variable, a variable before the file, the file before
 });
 
 test("every setting can be set right from every source", (t) => {
+  const pem = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
   const right: Required<SettingsInput> = {
+    ...{ moreSecrets: [`${SECRET}!`], tokenKeys: [fileWith(t, pem)], jwksUrl: "http://localhost:81/keys" },
+    ...{ jwksRefreshMs: 1000, jwksCooldownMs: 100, tokenIssuer: ["https://a", "b"], tokenAudience: ["c"] },
+    ...{ tokenSkewMs: 0, maxTokenLifeMs: 60_000, addressConnections: 1, addressRate: 1, userConnections: 1 },
+    ...{ userPublishRate: 1, requestRate: 1, byteRate: 1024 },
     ...{ host: "0.0.0.0", port: 0, secret: SECRET, origins: ["*", "capacitor://localhost"], heartbeatMs: 200 },
     ...{ kinds: { "*": { batchMs: 0 }, cursor: { history: { size: 0 }, slow: "skip" } }, helloTimeoutMs: 500 },
     ...{ idleTimeoutMs: 8000, lingerMs: 0, checkMs: 0, resumeWindowMs: 0, maxFrameBytes: 256, maxRooms: 1 },
@@ -244,15 +157,46 @@ test("every setting can be set right from every source", (t) => {
     ...{ engineTimeoutMs: 50, probeMs: 100, leaseMs: 1000 },
     ...{ memoryMaxBytes: 1_048_576, node: "n-1", logLevel: "silent", page: false },
   };
-  const texts = settingInfos.map(({ name, flag, variable }) => {
-    const value = right[name];
-    return { flag, variable, text: Array.isArray(value) ? value.join(",") : asText(value) };
+  const texts = settingInfos.map((info) => {
+    const text = asText(info, right[info.name]);
+    assert.ok(text !== undefined);
+    return { flag: info.flag, variable: info.variable, text };
   });
   const path = fileWith(t, JSON.stringify(right));
   const flags = texts.map(({ flag, text }) => `${flag}=${text}`);
   const env = Object.fromEntries(texts.map(({ variable, text }) => [variable, text]));
   for (const { settings } of [load(flags), load([], env), load(["--config", path])]) assert.deepEqual(settings, right);
   assert.deepEqual(parseSettings(right), right);
+});
+
+test("more files of keys than are looked at are one line", (t) => {
+  const pem = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
+  const paths = Array.from({ length: 17 }, () => fileWith(t, pem));
+  assertOneLine(
+    linesOf(() => parseSettings({ tokenKeys: paths })),
+    "tokenKeys",
+  );
+  assert.equal(parseSettings({ tokenKeys: paths.slice(1) }).tokenKeys.length, 16);
+});
+
+test("a key given in the place of its file's path stands in no line", () => {
+  const { privateKey } = generateKeyPairSync("ed25519", {
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  } as never);
+  const pem = String(privateKey);
+  const lines = linesOf(() => parseSettings({ tokenKeys: [pem] }));
+  assertOneLine(lines, "tokenKeys");
+  assert.doesNotMatch(lines.join(), /BEGIN|MC4C/);
+});
+
+test("names from outside stay on their line", (t) => {
+  const path = fileWith(
+    t,
+    '{"a\\nb": 1, "kinds": {"chat": {"x\\ny": 2, "allow": {"p\\nq": []}}}, "__proto__": {"port": 1}}',
+  );
+  const lines = linesOf(() => load(["--config", path, "--x\ny=1"], { "ROOMCAST_A\nB": "1" }));
+  assert.equal(lines.length, 6);
+  for (const line of lines) assert.match(line, /^[^\n]+: no such (option|setting); [^\n]+$/);
 });
 
 test("the flags themselves are checked, and an argument is not repeated", () => {
