@@ -30,12 +30,24 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-const everywhere = { "x-content-type-options": "nosniff" };
+/**
+ * What goes with every answer over HTTP, unless it says otherwise itself: so no route can forget it. What is no page may
+ * not become one, in a frame or by a guess at what it is; and no other site's page may read it.
+ */
+export const safeHeaders = {
+  "x-content-type-options": "nosniff",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-store",
+} as const;
 
-const plain = { ...everywhere, "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+/** An answer of a few words. */
+export function plainReply(status: number, body: string, headers: Reply["headers"] = {}): Reply {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body };
+}
 
 const pageHeaders = {
-  ...everywhere,
   "cache-control": "no-cache",
   // `'self'` in connect-src does not cover WebSockets in every browser.
   "content-security-policy": [
@@ -48,24 +60,18 @@ const pageHeaders = {
     "form-action 'none'",
     "frame-ancestors 'none'",
   ].join("; "),
-  "referrer-policy": "no-referrer",
-  "cross-origin-resource-policy": "same-origin",
+  "cross-origin-opener-policy": "same-origin",
 };
 
 /** For pages of any origin, since its name stays the same a browser asks again soon. */
 const clientHeaders = {
-  ...everywhere,
   "cache-control": "public, max-age=300",
   "access-control-allow-origin": "*",
   "cross-origin-resource-policy": "cross-origin",
 };
 
 /** Assets carry a hash of their contents in their name, so what was fetched once never changes. */
-const assetHeaders = {
-  ...everywhere,
-  "cache-control": "public, max-age=31536000, immutable",
-  "cross-origin-resource-policy": "same-origin",
-};
+const assetHeaders = { "cache-control": "public, max-age=31536000, immutable" };
 
 /**
  * The paths that answer GET (and HEAD, without the body), each with what it answers now. Every other path is 404, every
@@ -74,7 +80,7 @@ const assetHeaders = {
 export function httpRoutes({ problems, engines = [], page }: HttpOptions): ReadonlyMap<string, () => Reply> {
   const routes = new Map<string, () => Reply>();
   routes.set("/v1/socket", () => noSocket);
-  routes.set("/live", () => ({ status: 200, headers: plain, body: "live\n" }));
+  routes.set("/live", () => plainReply(200, "live\n"));
   routes.set("/ready", () => readiness(problems()));
   for (const engine of engines) {
     const others = engines.filter((name) => name !== engine);
@@ -87,11 +93,9 @@ export function httpRoutes({ problems, engines = [], page }: HttpOptions): Reado
 const firstWord = (line: string): string => /^\w*/.exec(line)?.[0] ?? "";
 
 /** For those who come to where WebSockets are opened, and open none. */
-const noSocket: Reply = {
-  status: 426,
-  headers: { ...plain, Upgrade: "websocket" },
-  body: "this is where WebSockets are opened: expected Upgrade: websocket",
-};
+const noSocket = plainReply(426, "this is where WebSockets are opened: expected Upgrade: websocket", {
+  upgrade: "websocket",
+});
 
 /** What the metrics' own port answers, at `/metrics`. */
 export function metricsRoutes(metrics: {
@@ -99,16 +103,16 @@ export function metricsRoutes(metrics: {
   text(): Promise<string>;
 }): ReadonlyMap<string, Route> {
   const scrape = async (): Promise<Reply> => {
-    return { status: 200, headers: { ...plain, "content-type": metrics.contentType }, body: await metrics.text() };
+    return plainReply(200, await metrics.text(), { "content-type": metrics.contentType });
   };
   return new Map([["/metrics", scrape]]);
 }
 
 /** Names what is wrong in one word each: the rest, addresses among it, is for the log. */
 function readiness(problems: readonly string[]): Reply {
-  if (problems.length === 0) return { status: 200, headers: plain, body: "ready\n" };
+  if (problems.length === 0) return plainReply(200, "ready\n");
   const words = [...new Set(problems.map(firstWord))].join(", ");
-  return { status: 503, headers: { ...plain, "retry-after": "5" }, body: `not ready: ${words}\n` };
+  return plainReply(503, `not ready: ${words}\n`, { "retry-after": "5" });
 }
 
 /** Built into `page/` beside this folder, in dist; see scripts/pages.mjs. */

@@ -1,5 +1,5 @@
 import type { HttpResponse, TemplatedApp, us_listen_socket } from "uWebSockets.js";
-import type { Reply, Route } from "./http.js";
+import { plainReply, type Reply, type Route, safeHeaders } from "./http.js";
 
 /** The native library, loaded when a server is made: on a platform it does not know it throws as it loads. */
 async function loadNative(): Promise<typeof import("uWebSockets.js")> {
@@ -42,7 +42,7 @@ export class Listener {
   serve(routes: ReadonlyMap<string, Route>, onError: (error: unknown) => void): void {
     const failed = (error: unknown): Reply => {
       onError(error);
-      return plain(500, "the server failed at this");
+      return plainReply(500, "the server failed at this");
     };
     this.app.any("/*", (response, request) => {
       // The request is gone after this turn.
@@ -91,12 +91,6 @@ export class Listener {
   }
 }
 
-const plain = (status: number, body: string): Reply => ({
-  status,
-  headers: { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" },
-  body,
-});
-
 const STATUS: { readonly [status: number]: string } = {
   200: "200 OK",
   404: "404 Not Found",
@@ -108,10 +102,9 @@ const STATUS: { readonly [status: number]: string } = {
 
 function replyTo(method: string, path: string, routes: ReadonlyMap<string, Route>): Reply | Promise<Reply> {
   const route = routes.get(path);
-  if (route === undefined) return plain(404, "there is nothing at this path");
+  if (route === undefined) return plainReply(404, "there is nothing at this path");
   if (method === "get" || method === "head") return route();
-  const reply = plain(405, "method: expected GET or HEAD");
-  return { ...reply, headers: { ...reply.headers, Allow: "GET, HEAD" } };
+  return plainReply(405, "method: expected GET or HEAD", { allow: "GET, HEAD" });
 }
 
 /** Answers once the reply is there, unless the other side has gone by then: any use of the response would throw. */
@@ -141,14 +134,28 @@ function answer(response: HttpResponse, method: string, reply: Reply, onError: (
   }
 }
 
+/**
+ * Refuses an upgrade, or whatever else is answered outside of the routes, with the headers that they have. In the turn
+ * of the request.
+ */
+export function refuse(response: HttpResponse, status: string, reason: string, headers: Reply["headers"] = {}): void {
+  response.writeStatus(status);
+  writeHeaders(response, plainReply(0, reason, headers));
+  response.end(reason, true);
+}
+
+function writeHeaders(response: HttpResponse, { headers }: Reply): void {
+  for (const [name, value] of Object.entries({ ...safeHeaders, ...headers })) response.writeHeader(name, value);
+}
+
 function write(response: HttpResponse, method: string, reply: Reply): void {
   response.writeStatus(STATUS[reply.status] ?? String(reply.status));
-  for (const [name, value] of Object.entries(reply.headers)) response.writeHeader(name, value);
+  writeHeaders(response, reply);
   if (method !== "head") {
     response.end(reply.body);
     return;
   }
   // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.
-  response.writeHeader("Content-Length", String(Buffer.byteLength(reply.body)));
+  response.writeHeader("content-length", String(Buffer.byteLength(reply.body)));
   response.endWithoutBody();
 }

@@ -37,14 +37,21 @@ export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host) || host === "::1";
 }
 
-/** The host of `Host: example.org:8000`, or of an origin, in lower case; "" where it cannot be told. */
-function hostOf(authority: string): { readonly name: string; readonly host: string } {
-  try {
-    const url = new URL(authority.includes("://") ? authority : `http://${authority}`);
-    return { name: url.hostname, host: url.host };
-  } catch {
-    return { name: "", host: "" };
-  }
+type Place = { readonly name: string; readonly host: string };
+const NOWHERE: Place = { name: "", host: "" };
+/** A name or address and a port, and nothing beside them that `URL` would pass over: no user, path or blanks. */
+const AUTHORITY = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
+
+/** Where `Host: example.org:8000` leads, in lower case; nowhere where it cannot be told. */
+function placeOf(host: string, scheme = "http:"): Place {
+  const url = AUTHORITY.test(host) && URL.canParse(`${scheme}//${host}`) ? new URL(`${scheme}//${host}`) : undefined;
+  return url === undefined ? NOWHERE : { name: url.hostname, host: url.host };
+}
+
+/** Where a page of this origin is from. Only what browsers load pages from over the network has a host of its own. */
+function placeOfPage(origin: string): Place {
+  const [, scheme, host = ""] = /^(https?:)\/\/(.*)$/.exec(origin) ?? [];
+  return scheme === undefined ? NOWHERE : placeOf(host, scheme);
 }
 
 /**
@@ -62,10 +69,14 @@ export function originAllowed(origin: string, host: string, rules: OriginRules):
 let last = { origin: "", host: "", rules: undefined as OriginRules | undefined, allowed: false };
 
 function decideOrigin(origin: string, host: string, rules: OriginRules): boolean {
-  const here = hostOf(host);
+  const here = placeOf(host);
   if (rules.loopback && !isLoopback(here.name)) return false;
-  if (origin === "" || rules.origins.includes("*") || rules.origins.includes(origin.toLowerCase())) return true;
-  const there = hostOf(origin);
+  if (origin === "" || rules.origins.includes("*")) return true;
+  // Browsers write nothing else; and beyond ASCII letters become others as they are made small.
+  if (!/^[\x21-\x7e]+$/.test(origin)) return false;
+  const given = origin.toLowerCase();
+  if (rules.origins.includes(given)) return true;
+  const there = placeOfPage(given);
   if (there.host === "") return false;
   if (there.host === here.host) return true;
   return rules.loopback && rules.origins.length === 0 && isLoopback(there.name);

@@ -7,6 +7,7 @@ import type { Sessions } from "../session/sessions.js";
 import { Admission, type AdmissionLimits, type RefusalReason } from "./admission.js";
 import { forwardedFor, TrustedProxies } from "./client-address.js";
 import { Farewells } from "./farewells.js";
+import { refuse } from "./listener.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
 export type WebSocketOptions = OriginRules &
@@ -224,9 +225,8 @@ export class WebSockets {
       this.#options,
     );
     if ("status" in verdict) {
-      response.writeStatus(verdict.status).writeHeader("Content-Type", "text/plain");
-      if (verdict.status.startsWith("426")) response.writeHeader("Sec-WebSocket-Version", "13");
-      response.end(verdict.reason, true);
+      const isOldVersion = verdict.status.startsWith("426");
+      refuse(response, verdict.status, verdict.reason, isOldVersion ? { "sec-websocket-version": "13" } : {});
       return;
     }
     const sessions = this.#sessions;
@@ -289,6 +289,5 @@ export class WebSockets {
 }
 
 function unavailable(response: HttpResponse, retryMs: number, reason: string): void {
-  response.writeStatus("503 Service Unavailable").writeHeader("Retry-After", String(Math.ceil(retryMs / 1000)));
-  response.end(reason, true);
+  refuse(response, "503 Service Unavailable", reason, { "retry-after": String(Math.ceil(retryMs / 1000)) });
 }

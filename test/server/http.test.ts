@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test, { type TestContext } from "node:test";
 import { createServer, type ServerOptions } from "../../server/server.js";
-import { httpRoutes } from "../../server/transport/http.js";
+import { httpRoutes, metricsRoutes, type Route } from "../../server/transport/http.js";
+import { Listener } from "../../server/transport/listener.js";
+import { RawSocket, upgradeText } from "../support/raw-socket.js";
 
 async function serve(t: TestContext, options: ServerOptions = {}): Promise<string> {
   const server = await createServer({ port: 0, logLevel: "error", ...options });
@@ -101,4 +103,134 @@ test("every asset of the start page comes from the node, named by its contents a
 
 test("with page: false there is nothing at /", async (t) => {
   assert.equal((await fetch(await serve(t, { page: false }))).status, 404);
+});
+
+type Wanted = { readonly [header: string]: RegExp };
+
+/** What each answer must have, whatever it answers. */
+const SAFE: Wanted = {
+  "x-content-type-options": /^nosniff$/,
+  "content-security-policy": /^default-src 'none';.*frame-ancestors 'none'$/,
+  "referrer-policy": /^no-referrer$/,
+  "cross-origin-resource-policy": /^same-origin$/,
+  "cache-control": /^no-store$/,
+  "content-type": /^text\/plain; charset=utf-8$/,
+};
+const HTML = {
+  "cache-control": /^no-cache$/,
+  "cross-origin-opener-policy": /^same-origin$/,
+  "content-type": /^text\/html/,
+};
+const ASSET = {
+  "cache-control": /immutable$/,
+  "content-type": /^(text\/(css|javascript); charset=utf-8|image\/svg\+xml)$/,
+};
+const CLIENT = {
+  "cross-origin-resource-policy": /^cross-origin$/,
+  "access-control-allow-origin": /^\*$/,
+  "cache-control": /^public, max-age=\d+$/,
+  "content-type": /^text\/javascript/,
+};
+const METRICS = { "content-type": /^text\/plain; version=/ };
+/** Those that are not as all others are. */
+const different: { readonly [path: string]: Wanted } = { "/": HTML, "/v1/client.js": CLIENT, "/metrics": METRICS };
+
+type Headers = { get(name: string): string | null | undefined };
+
+function assertSafe(headers: Headers, words: string, path = ""): void {
+  const wanted: Wanted = { ...SAFE, ...(path.startsWith("/assets/") ? ASSET : different[path]) };
+  for (const [name, value] of Object.entries(wanted))
+    assert.match(headers.get(name) ?? "none", value, `${words}: ${name}`);
+  assert.equal(headers.get("set-cookie") ?? "none", "none", words);
+  assert.equal(headers.get("x-powered-by") ?? "none", "none", words);
+  // Only what is for pages of any origin may be read by them.
+  if (path !== "/v1/client.js") assert.equal(headers.get("access-control-allow-origin") ?? "none", "none", words);
+}
+
+test("every route there is, and every way to miss one, has the headers of its kind", async (t) => {
+  const server = await createServer({ port: 0, metricsPort: 0, logLevel: "error" });
+  t.after(() => server.close());
+  const problems = (): string[] => [];
+  // From what the server itself makes its routes of, so that a new one is among them.
+  const routes = [...httpRoutes({ problems, engines: ["memory"], page: true }).keys()];
+  const metrics = { contentType: "", text: () => Promise.resolve("") };
+  const metricsUrl = new URL(server.metricsUrl ?? "").origin;
+  assert.ok(routes.length > 6, routes.join(" "));
+  const asked = [
+    ...routes.filter((path) => !path.startsWith("/ready/")).map((path) => ({ url: server.url, path })),
+    ...[...metricsRoutes(metrics).keys()].map((path) => ({ url: metricsUrl, path })),
+  ];
+  for (const { url, path } of asked) {
+    for (const method of ["GET", "HEAD"]) {
+      const response = await fetch(url + path, { method });
+      await response.arrayBuffer();
+      assert.equal(response.status, path === "/v1/socket" ? 426 : 200, path);
+      assertSafe(response.headers, `${method} ${path}`, path);
+    }
+    const posted = await fetch(url + path, { method: "POST" });
+    assert.equal(posted.status, 405);
+    assertSafe(posted.headers, `POST ${path}`);
+  }
+  for (const url of [server.url, metricsUrl]) {
+    for (const method of ["GET", "POST", "OPTIONS"]) {
+      const missed = await fetch(`${url}/nothing`, { method });
+      assert.equal(missed.status, 404);
+      assertSafe(missed.headers, `${method} /nothing`);
+    }
+  }
+});
+
+test("a node that is not ready, and a route that fails, answer with the same headers", async (t) => {
+  const listener = await Listener.create();
+  t.after(() => {
+    listener.stop();
+    listener.cut();
+  });
+  const errors: unknown[] = [];
+  const fail = (): never => {
+    throw new Error("planted: keep this to yourself");
+  };
+  const routes = new Map<string, Route>([
+    ...httpRoutes({ problems: () => ["redis 10.0.0.7:6379: connection lost"], page: false }),
+    ["/throws", fail],
+    ["/rejects", () => Promise.resolve().then(fail)],
+  ]);
+  listener.serve(routes, (error) => errors.push(error));
+  const url = `http://127.0.0.1:${await listener.listen("127.0.0.1", 0)}`;
+  for (const [path, status] of [
+    ["/ready", 503],
+    ["/throws", 500],
+    ["/rejects", 500],
+  ] as const) {
+    const response = await fetch(url + path);
+    assert.equal(response.status, status);
+    assertSafe(response.headers, path);
+    assert.doesNotMatch(await response.text(), /planted|10\.0/);
+  }
+  assert.equal(errors.length, 2);
+});
+
+test("an upgrade that is refused has the headers of every other answer, whatever the reason", async (t) => {
+  const server = await createServer({ port: 0, logLevel: "silent", page: false, maxConnections: 1 });
+  t.after(() => server.close());
+  const socket = async (headers = {}): Promise<RawSocket> => {
+    const raw = await RawSocket.connect(server.port);
+    t.after(() => raw.destroy());
+    raw.write(upgradeText({ headers }));
+    return raw;
+  };
+  for (const [headers, status] of [
+    [{ Origin: "https://evil.example" }, 403],
+    [{ Connection: "close, Upgrade" }, 400],
+    [{ "Sec-WebSocket-Version": "12" }, 426],
+    [{ "Sec-WebSocket-Protocol": "mqtt" }, 400],
+  ] as const) {
+    const answer = await (await socket(headers)).response();
+    assert.equal(answer.status, status);
+    assertSafe(answer.headers, String(status));
+  }
+  assert.equal((await (await socket()).response()).status, 101);
+  const full = await (await socket()).response();
+  assert.deepEqual([full.status, Number(full.headers.get("retry-after")) > 0], [503, true]);
+  assertSafe(full.headers, "503");
 });
