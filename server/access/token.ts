@@ -1,73 +1,79 @@
-/** Clients' tokens: JWTs that the application signs with the secret it shares with the server. */
-import { errors, type JWTPayload, jwtVerify } from "jose";
-import { isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
+/** Tokens as they are written: JWTs (RFC 7519) in the compact form. */
+import { isUtf8 } from "node:buffer";
 
-/** How far the clocks of the application and the server may be apart, in seconds. */
-const TOLERANCE_S = 30;
 /** The longest token that is looked at, in UTF-16 code units. */
-const MAX_TOKEN_LENGTH = 16_384;
+export const MAX_TOKEN_LENGTH = 16_384;
 
-/** What a valid token says. */
-export type TokenClaims = {
-  /** The claim `sub`. */
-  readonly user?: string;
-  /** The claim `info`, any JSON value. */
-  readonly info?: unknown;
-  /** Until when the token is honoured, in Unix milliseconds: its claim `exp`, and what clocks may be apart. */
-  readonly expiresAt: number;
-};
+export type TokenErrorCode = "unauthorized" | "expired" | "unavailable";
 
-/** The token is not honoured. Its text never holds anything of the token. */
+/**
+ * The token is not honoured; with `unavailable` it may be good, and can be shown again after `retryMs`. The text never holds
+ * anything of the token.
+ */
 export class TokenError extends Error {
   override readonly name = "TokenError";
-  readonly code: "unauthorized" | "expired";
+  readonly code: TokenErrorCode;
+  /** Milliseconds; there with `unavailable` only. */
+  readonly retryMs: number | undefined;
 
-  constructor(code: "unauthorized" | "expired", message: string) {
+  constructor(code: TokenErrorCode, message: string, retryMs?: number) {
     super(message);
     this.code = code;
+    this.retryMs = retryMs;
   }
 }
 
-const refused = (expected: string): TokenError => new TokenError("unauthorized", `token: expected ${expected}`);
+export const refused = (expected: string): TokenError => new TokenError("unauthorized", `token: expected ${expected}`);
 
-/** Jose's errors in our words; what it says of its own may quote the token. */
-function tokenError(error: unknown): TokenError {
-  if (error instanceof errors.JWTExpired) return new TokenError("expired", "token: it is past its end (exp)");
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    if (error.claim === "nbf") return refused("one that is valid already (nbf)");
-    return refused(error.claim === "exp" ? "an end, the claim exp, as a number" : "claims of the right types");
+export type JsonObject = { readonly [name: string]: unknown };
+
+/** A token taken apart; nothing of it is to be believed before its signature was checked. */
+export type TokenParts = {
+  readonly algorithm: string;
+  /** Which key has signed it, in its signer's words. */
+  readonly keyId: string | undefined;
+  /** What is signed: the first two parts, as they stand in the token. */
+  readonly signed: string;
+  readonly payload: string;
+  readonly signature: string;
+};
+
+/** Three parts in base64url. `Buffer` would pass over other characters, and the parser of a signer might not. */
+const FORM = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
+
+/** An object of JSON in base64url; `undefined` for anything else. */
+function objectIn(part: string): JsonObject | undefined {
+  const bytes = Buffer.from(part, "base64url");
+  // Two texts must not be read as one: replacement characters would make them so.
+  if (!isUtf8(bytes)) return undefined;
+  try {
+    const value: unknown = JSON.parse(bytes.toString());
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
   }
-  if (error instanceof errors.JWSSignatureVerificationFailed) return refused("one signed with this server's secret");
-  if (error instanceof errors.JOSEAlgNotAllowed) return refused("one signed with HS256");
-  return refused("a signed JWT (HS256)");
-}
-
-function claimsOf(payload: JWTPayload): TokenClaims {
-  const { sub, exp } = payload;
-  // What a token really holds there is its signer's doing.
-  const user: unknown = sub;
-  if (user !== undefined && !isUser(user))
-    throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
-  const expiresAt = Math.min(Math.floor(((exp as number) + TOLERANCE_S) * 1000), Number.MAX_SAFE_INTEGER);
-  const info = payload["info"];
-  return { ...(user === undefined ? {} : { user }), ...(info === undefined ? {} : { info }), expiresAt };
 }
 
 /**
- * Checks tokens against `secret`: a JWT signed with HS256 and no other algorithm, with an end (`exp`) that is not past.
- * Rejects with `TokenError` and nothing else, whatever the token.
+ * Takes a token apart. Throws `TokenError` where it is no signed JWT, or asks for an extension (`crit`): none is known.
+ * Of its header only `alg` and `kid` are read: keys, or addresses of keys, that a token brings along mean nothing.
  */
-export function verifyToken(secret: string): (token: string) => Promise<TokenClaims> {
-  const key = new TextEncoder().encode(secret);
-  const options = { algorithms: ["HS256"], requiredClaims: ["exp"], clockTolerance: TOLERANCE_S };
-  return async (token) => {
-    if (token.length > MAX_TOKEN_LENGTH) throw refused(`at most ${MAX_TOKEN_LENGTH} characters`);
-    let payload: JWTPayload;
-    try {
-      ({ payload } = await jwtVerify(token, key, options));
-    } catch (error) {
-      throw tokenError(error);
-    }
-    return claimsOf(payload);
-  };
+export function takeApart(token: string): TokenParts {
+  if (token.length > MAX_TOKEN_LENGTH) throw refused(`at most ${MAX_TOKEN_LENGTH} characters`);
+  const [, head, payload, signature] = FORM.exec(token) ?? [];
+  const header = head === undefined ? undefined : objectIn(head);
+  if (header === undefined || payload === undefined || signature === undefined) throw refused("a signed JWT");
+  const { alg, kid, crit } = header;
+  if (crit !== undefined) throw refused("a header without crit");
+  if (typeof alg !== "string") throw refused("a header that names its algorithm (alg)");
+  if (kid !== undefined && typeof kid !== "string") throw refused("a header whose key (kid), if any, is a string");
+  const signed = token.slice(0, token.length - signature.length - 1);
+  return { algorithm: alg, keyId: kid, signed, payload, signature };
+}
+
+/** What a token says. Throws `TokenError` where that is no object. */
+export function payloadOf({ payload }: TokenParts): JsonObject {
+  const claims = objectIn(payload);
+  if (claims === undefined) throw refused("a JWT whose payload is an object");
+  return claims;
 }
