@@ -3,8 +3,13 @@ import { describe, isKey, isUser, MAX_USER_LENGTH } from "../protocol/fields.js"
 import { isEventName, isRoomName, kindOf, MAX_KEY_LENGTH } from "../protocol/names.js";
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
+import { isTenant } from "./access/access.js";
+import { Permissions } from "./access/permissions.js";
+import { Revocations } from "./access/revocations.js";
+import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
-import { TokenError, verifyToken } from "./access/token.js";
+import { readPublicKey } from "./access/key-sources.js";
+import { Tokens } from "./access/tokens.js";
 import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import { comeBack, Drain } from "./drain.js";
@@ -15,7 +20,9 @@ import { createLog, type Log } from "./log.js";
 import type { MetricsSource } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
 import { nativeProblem } from "./native.js";
+import { fullName, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
+import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
 import { Sessions } from "./session/sessions.js";
 import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
@@ -49,6 +56,8 @@ export type PublishOptions = {
   readonly key?: string;
   /** The user it is from. */
   readonly from?: string;
+  /** Whose room it is; left out: the room of a server without tenants. */
+  readonly tenant?: string;
 };
 
 /** How long a start waits for engines that cannot be reached yet, in milliseconds. */
@@ -120,23 +129,10 @@ function turnCounter(): () => number {
   };
 }
 
-/** The application's own `authenticate`, or the one that a secret stands for; without either everyone is let in. */
-function hooksOf(options: ServerOptions, settings: Settings): Hooks {
-  const { authorize, onPublish, onCall } = options;
-  const byToken = settings.secret === undefined ? undefined : authenticateByToken(settings.secret);
-  return { authenticate: options.authenticate ?? byToken, authorize, onPublish, onCall };
-}
-
-function authenticateByToken(secret: string): Hooks["authenticate"] {
-  const verify = verifyToken(secret);
-  return async ({ token }) => {
-    if (token === undefined) return undefined;
-    try {
-      return await verify(token);
-    } catch (error) {
-      throw error instanceof TokenError ? new Refusal(error.code, error.message) : error;
-    }
-  };
+/** The application says who its clients are, or their tokens do; without either nobody is asked. */
+function identitiesOf({ authenticate }: ServerOptions, tokens: Tokens, rules: AccessRules): Identities {
+  if (authenticate !== undefined) return byHook(authenticate);
+  return tokens.configured ? byTokens(tokens, rules.admitsAnonymous) : everyone;
 }
 
 const SETTING_FREE = ["authenticate", "authorize", "onPublish", "onCall", "log"] as const;
@@ -162,6 +158,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
   const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
   const rulesFor = rulesOf(settings);
+  const tokens = tokensOf(settings);
+  const isOpen = options.authenticate === undefined && options.authorize === undefined && !tokens.configured;
+  const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
+  const revocations = new Revocations();
   const rooms = new Rooms({
     openBroker: await openEngine(settings, demandsOf(settings), log),
     fanout: sockets,
@@ -191,10 +191,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       node: settings.node,
       verbs,
       rooms,
-      hooks: hooksOf(options, settings),
+      hooks: options,
+      identities: identitiesOf(options, tokens, access),
+      permissions: new Permissions(access, revocations),
       limits: settings,
       heartbeatMs: settings.heartbeatMs,
-      tickets: new TicketSeal(settings.secret, settings.resumeWindowMs),
+      tickets: new TicketSeal(secretsOf(settings), settings.resumeWindowMs),
       log,
       slices: new Slices(),
       turn: turnCounter(),
@@ -231,12 +233,28 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   return server;
 }
 
+function tokensOf(settings: Settings): Tokens {
+  const { tokenKeys, tokenIssuer, tokenAudience, tokenSkewMs, maxTokenLifeMs } = settings;
+  return new Tokens({
+    secrets: secretsOf(settings),
+    keys: tokenKeys.map(readPublicKey),
+    jwks: undefined,
+    issuers: tokenIssuer,
+    audiences: tokenAudience,
+    skewMs: tokenSkewMs,
+    maxLifeMs: maxTokenLifeMs,
+  });
+}
+
+/** The first signs sessions' tickets, all are honoured. */
+const secretsOf = ({ secret, moreSecrets }: Settings): string[] => [...(secret === undefined ? [] : [secret]), ...moreSecrets];
+
 /** What all kinds of rooms together ask of the engines. Kinds that are not named have the rules of `*`. */
 function demandsOf(settings: Settings): EngineDemands {
   const rulesFor = rulesOf(settings);
   const onNats = [...Object.keys(settings.kinds), "*"].map(rulesFor).filter(({ engine }) => engine === "nats");
   return {
-    engineOf: (room) => rulesFor(kindOf(room)).engine,
+    engineOf: (room) => rulesFor(kindOf(shownName(room))).engine,
     maxHistory: Math.max(0, ...onNats.map(({ history }) => history.size)),
     maxKeyWindowMs: Math.max(1000, ...onNats.map(({ keyWindowMs }) => keyWindowMs)),
   };
@@ -334,7 +352,10 @@ class Node implements Server {
     const { rooms } = this.#parts;
     if (!isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
     if (!isEventName(event)) throw new ProtocolError("event", "an event's name", describe(event));
-    const { key, from } = options;
+    const { key, from, tenant = "" } = options;
+    if (tenant !== "" && !isTenant(tenant)) {
+      throw new ProtocolError("tenant", "1 to 32 characters of A-Z a-z 0-9 _ - .", describe(tenant));
+    }
     if (key !== undefined && !isKey(key)) {
       throw new ProtocolError("key", `1 to ${MAX_KEY_LENGTH} characters`, describe(key));
     }
@@ -348,7 +369,8 @@ class Node implements Server {
       throw new ProtocolError("data", `at most ${maxFrameBytes} bytes (maxFrameBytes)`, `${payload.size}`);
     }
     const published = { event, data: payload, from, at: Date.now(), key };
-    return rooms.broker.publish(room, published, rooms.rulesFor(room));
+    const name = fullName(tenant, room);
+    return rooms.broker.publish(name, published, rooms.rulesFor(name));
   }
 
   nodes(): readonly NodeInfo[] {

@@ -17,6 +17,8 @@ export type Access = {
   readonly expiresAt?: number | undefined;
   /** What the token allows beyond the rules; `undefined`: nothing. */
   readonly grants?: Grants | undefined;
+  /** The same as the application gave it, so that a ticket can hold it; not there where a token says it. */
+  readonly rooms?: unknown;
 };
 
 /** Of whom nothing is known. */

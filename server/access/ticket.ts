@@ -8,11 +8,14 @@ import {
   timingSafeEqual,
 } from "node:crypto";
 
+import type { Access } from "./access.js";
+
 /** What a session may be resumed with, signed into the secret that `welcome` gives the client. */
 export type Ticket = {
   readonly session: string;
-  readonly user?: string | undefined;
-  readonly info?: unknown;
+  /** What the session goes by; left out where its token says so. What was granted is as the application gave it. */
+  readonly access?: Omit<Access, "grants"> | undefined;
+  /** When the right to be connected ends, in Unix milliseconds. */
   readonly expiresAt?: number | undefined;
   /** A digest of the token it was welcomed with: the ticket is good with that token only. */
   readonly tokenDigest?: string | undefined;
@@ -23,12 +26,19 @@ export type Ticket = {
 /** A ticket's parts: what it says, in base64url, and the signature of that, of this length. */
 const SIGNATURE_LENGTH = 43;
 /** Nothing longer is worth a look. */
-const MAX_LENGTH = 8192;
+const MAX_LENGTH = 32_768;
 
 /** A short digest of a token, to compare tokens without keeping them. */
 export function digestOf(token: string | undefined): string | undefined {
   return token === undefined ? undefined : createHash("sha256").update(token).digest("base64url").slice(0, 22);
 }
+
+const keyOf = (secret: string | Buffer): KeyObject =>
+  createSecretKey(Buffer.from(hkdfSync("sha256", secret, "", "roomcast session ticket", 32)));
+
+const signatureOf = (key: KeyObject, body: string): string => createHmac("sha256", key).update(body).digest("base64url");
+
+const isSame = (one: Buffer, other: Buffer): boolean => one.length === other.length && timingSafeEqual(one, other);
 
 /**
  * Signs tickets (HMAC-SHA256), so that any node that has the same secret can tell its own and nobody else can make or
@@ -36,22 +46,18 @@ export function digestOf(token: string | undefined): string | undefined {
  * that client. Without a secret the key is the process's own, and tickets end with it.
  */
 export class TicketSeal {
-  readonly #key: KeyObject;
+  /** The first signs; the others are of secrets that are about to be, or were until a moment ago. */
+  readonly #keys: readonly [KeyObject, ...KeyObject[]];
   readonly #windowMs: number;
 
-  constructor(secret: string | undefined, windowMs: number) {
-    const bytes = hkdfSync("sha256", secret ?? randomBytes(32), "", "roomcast session ticket", 32);
-    this.#key = createSecretKey(Buffer.from(bytes));
+  constructor([secret, ...others]: readonly string[], windowMs: number) {
+    this.#keys = [keyOf(secret ?? randomBytes(32)), ...others.map(keyOf)];
     this.#windowMs = windowMs;
-  }
-
-  #signatureOf(body: string): string {
-    return createHmac("sha256", this.#key).update(body).digest("base64url");
   }
 
   seal(ticket: Ticket): string {
     const body = Buffer.from(JSON.stringify(ticket)).toString("base64url");
-    return `s_${body}.${this.#signatureOf(body)}`;
+    return `s_${body}.${signatureOf(this.#keys[0], body)}`;
   }
 
   /** The ticket, or `undefined` where it is not one of ours, past the resume window, past its end, or of another token. */
@@ -60,8 +66,7 @@ export class TicketSeal {
     if (!sealed.startsWith("s_") || sealed.length > MAX_LENGTH || sealed[dot] !== ".") return undefined;
     const body = sealed.slice(2, dot);
     const signature = Buffer.from(sealed.slice(dot + 1));
-    const own = Buffer.from(this.#signatureOf(body));
-    if (signature.length !== own.length || !timingSafeEqual(signature, own)) return undefined;
+    if (!this.#keys.some((key) => isSame(signature, Buffer.from(signatureOf(key, body))))) return undefined;
     const ticket = JSON.parse(Buffer.from(body, "base64url").toString()) as Ticket;
     const live = now - ticket.issuedAt <= this.#windowMs && (ticket.expiresAt === undefined || ticket.expiresAt > now);
     return live && ticket.tokenDigest === digestOf(token) ? ticket : undefined;

@@ -1,4 +1,4 @@
-import { ConfigError, enginesIn, type Settings } from "../config.js";
+import { ConfigError, checksTokens, enginesIn, type Settings } from "../config.js";
 import { createLog, type Log } from "../log.js";
 import { isLoopback } from "../transport/upgrade.js";
 import { checkText } from "./check.js";
@@ -63,7 +63,7 @@ const firstLine = (error: unknown): string =>
 /** Says where it listens and what a person should know of it. The first line carries the address for programs, too. */
 function announce({ url, port, metricsUrl }: Running, settings: Settings, log: Log): void {
   log.info(`listening on ${url}`, { url, port, metricsUrl, node: settings.node, pid: process.pid });
-  if (settings.secret === undefined) {
+  if (!checksTokens(settings)) {
     const reach = isLoopback(settings.host)
       ? "loopback only, anyone on this machine may connect"
       : "anyone may connect";

@@ -1,6 +1,5 @@
 /** The application's answers, asked in its own process. Every hook may be left out, and may be asynchronous. */
 import type { ErrorCode } from "../../protocol/codes.js";
-import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
 
 /** Who a session is, as the application says. */
 export type Identity = {
@@ -10,6 +9,13 @@ export type Identity = {
   readonly info?: unknown;
   /** When the right to be connected ends, in Unix milliseconds. */
   readonly expiresAt?: number | undefined;
+  /** Whose rooms these are: others' can be neither seen nor reached. 1 to 32 of `A-Z a-z 0-9 _ - .`; left out: no tenant. */
+  readonly tenant?: string | undefined;
+  /**
+   * What the client may beyond its rooms' rules, by patterns of rooms' names as in tokens:
+   * `{ "chat:*": ["join", "publish"], "user:{sub}:*": "join history" }`. At most 100.
+   */
+  readonly rooms?: { readonly [pattern: string]: string | readonly string[] } | undefined;
 };
 
 export type AuthenticateQuestion = {
@@ -20,7 +26,13 @@ export type AuthenticateQuestion = {
   readonly address: string;
 };
 
-type Asker = { readonly user?: string | undefined; readonly info?: unknown; readonly session: string };
+type Asker = {
+  readonly user?: string | undefined;
+  readonly info?: unknown;
+  /** Left out where there are no tenants. Names of rooms are the client's own, without it. */
+  readonly tenant?: string | undefined;
+  readonly session: string;
+};
 export type Action = "join" | "publish" | "history" | "members" | "call";
 export type AuthorizeQuestion = Asker & {
   readonly action: Action;
@@ -36,9 +48,12 @@ type Answer<T> = T | Promise<T>;
 type PublishAnswer = void | undefined | { readonly data: unknown } | false;
 
 export type Hooks = {
-  /** Who is it? `undefined` refuses. Without this hook and without a secret everyone is let in, anonymous. */
+  /** Who is it? `undefined` refuses. It takes the place of tokens; without it and without keys everyone is let in. */
   readonly authenticate?: ((question: AuthenticateQuestion) => Answer<Identity | undefined>) | undefined;
-  /** May it? Without this hook everyone may everything but `call` what does not exist. */
+  /**
+   * May it, where neither the rules of the room's kind nor the client's token allow it? Without this hook it may not, unless
+   * nobody is asked who they are either. It is asked about every `call`.
+   */
   readonly authorize?: ((question: AuthorizeQuestion) => Answer<boolean>) | undefined;
   /** A look at every event that a client publishes: nothing lets it pass, `{ data }` replaces its data, `false` refuses. */
   readonly onPublish?: ((question: PublishQuestion) => Answer<PublishAnswer>) | undefined;
@@ -62,25 +77,6 @@ export class Refusal extends Error {
 
 /** How long a hook may take, in milliseconds. */
 export const HOOK_TIMEOUT_MS = 10_000;
-
-/**
- * What `authenticate` has answered, looked at as what it is: JavaScript lets it be anything, and nothing but an identity
- * may let a client in. `undefined`, null and false refuse; throws for what is neither, which is the application's fault.
- */
-export function identityOf(answer: unknown): Identity | undefined {
-  if (answer === undefined || answer === null || answer === false) return undefined;
-  if (typeof answer !== "object" || Array.isArray(answer)) {
-    throw new TypeError(`authenticate: expected an identity or undefined, got ${describe(answer)}`);
-  }
-  const { user, info, expiresAt } = answer as { readonly [field in keyof Identity]?: unknown };
-  if (user !== undefined && user !== null && !isUser(user)) {
-    throw new TypeError(`authenticate: user: expected 1 to ${MAX_USER_LENGTH} characters, got ${describe(user)}`);
-  }
-  if (expiresAt !== undefined && expiresAt !== null && !Number.isFinite(expiresAt)) {
-    throw new TypeError(`authenticate: expiresAt: expected Unix milliseconds, got ${describe(expiresAt)}`);
-  }
-  return { user: user ?? undefined, info, expiresAt: (expiresAt as number | null | undefined) ?? undefined };
-}
 
 /** Applications in plain JavaScript also hand over promises that are none of this realm's class. */
 function isPending<T>(answer: Answer<T>): answer is Promise<T> {

@@ -3,6 +3,7 @@ import type { RoomEvent } from "../../protocol/event.js";
 import type { Position } from "../../protocol/positions.js";
 import type { Broker, History } from "../engine/engine.js";
 import { type LogReads, PAGE_EVENTS } from "./log-reads.js";
+import { shownName } from "./names.js";
 import type { KindRules } from "./rules.js";
 import { Tail } from "./tail.js";
 
@@ -42,7 +43,10 @@ type Readers = Map<ServerCodec, number>;
  * A room without history has no tail: what comes goes on, at most once.
  */
 export class Room {
+  /** Its name inside the server, see `names.ts`. */
   readonly name: string;
+  /** What its clients know it as. */
+  readonly shown: string;
   readonly rules: KindRules;
   readonly #broker: Broker;
   readonly #reads: LogReads;
@@ -66,6 +70,7 @@ export class Room {
 
   constructor(name: string, rules: KindRules, broker: Broker, reads: LogReads, fanout: Fanout) {
     this.name = name;
+    this.shown = shownName(name);
     this.rules = rules;
     this.#broker = broker;
     this.#reads = reads;
@@ -260,7 +265,7 @@ export class Room {
     this.flush();
     this.#tail = this.#tailAt(position);
     for (const codec of this.#readers.keys()) {
-      const frame = codec.encode({ type: "reset", room: this.name, position, reason: "history_lost" });
+      const frame = codec.encode({ type: "reset", room: this.shown, position, reason: "history_lost" });
       this.#fanout.publish(this.name, codec, frame);
     }
   }
@@ -322,8 +327,8 @@ export class Room {
       const count = pageLength(events, from);
       const page = from === 0 && count === events.length ? events : events.slice(from, from + count);
       const head: EventsHead = this.hasHistory
-        ? { type: "events", room: this.name, previous }
-        : { type: "events", room: this.name };
+        ? { type: "events", room: this.shown, previous }
+        : { type: "events", room: this.shown };
       for (const codec of this.#readers.keys()) {
         this.#fanout.publish(this.name, codec, codec.encodeEvents(head, page));
       }

@@ -3,6 +3,7 @@ import { kindOf } from "../../protocol/names.js";
 import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
 import { LogReads } from "./log-reads.js";
 import { type Fanout, Room } from "./room.js";
+import { shownName } from "./names.js";
 import type { KindRules } from "./rules.js";
 
 /** Whoever listens in the server's own rooms. */
@@ -76,7 +77,7 @@ export class Rooms {
   }
 
   rulesFor(room: string): KindRules {
-    return this.#options.rulesFor(kindOf(room));
+    return this.#options.rulesFor(kindOf(shownName(room)));
   }
 
   /** Opens the room, or finds it open, and keeps it so until `release`. Rejects with what the engine says. */

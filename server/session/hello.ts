@@ -1,14 +1,21 @@
 /** Who a session is: the hello, and the token's renewal. */
 import { closeCodes } from "../../protocol/codes.js";
 import type { ServerFrame } from "../../protocol/frames.js";
+import type { Access } from "../access/access.js";
 import { randomBytesOf } from "../access/random.js";
-import { digestOf } from "../access/ticket.js";
-import { type Identity, identityOf, inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
+import { digestOf, type Ticket } from "../access/ticket.js";
+import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
+import { restored } from "./identity.js";
 import { type Done, optional, type Received } from "./request.js";
 import type { Session } from "./session.js";
 
+/** How long before its end a client is asked for a new token, in milliseconds; a third of what is left where that is less. */
+const RENEW_AHEAD_MS = 60_000;
+
 /** How long it is until then, in milliseconds. */
 const leftMs = (expiresAt: number) => Math.max(0, expiresAt - Date.now());
+
+const UNKNOWN = "token: expected one that says who you are";
 
 /** In a storm hellos wait for their turn; what comes behind them waits with them. */
 export function greet(session: Session, frame: Received<"hello">): Done {
@@ -18,20 +25,21 @@ export function greet(session: Session, frame: Received<"hello">): Done {
 
 function establish(session: Session, frame: Received<"hello">): Done {
   if (session.state !== "greeting") return;
-  const { tickets, hooks } = session.context;
+  const { tickets, identities } = session.context;
   const ticket = frame.session === undefined ? undefined : tickets.open(frame.session, frame.token, Date.now());
-  if (ticket !== undefined) return welcome(session, frame, ticket, ticket.session);
-  if (hooks.authenticate === undefined) return welcome(session, frame, {}, undefined);
+  const known = ticket && accessOf(session, ticket, frame.token);
+  if (known !== undefined) return welcome(session, frame, known, ticket?.session);
   const { origin, address } = session.link;
-  const refuse = (code: "unauthorized" | "expired", message: string): void => {
-    session.error(frame.id, code, message);
-    session.close(code === "expired" ? closeCodes.expired : closeCodes.unauthorized, message);
+  const refuse = (code: "unauthorized" | "expired", text: string): void => {
+    session.error(frame.id, code, text);
+    session.close(code === "expired" ? closeCodes.expired : closeCodes.unauthorized, text);
   };
   try {
-    const answer = whenAnswered(hooks.authenticate({ token: frame.token, origin, address }), (given) => {
-      const identity = identityOf(given);
-      if (identity === undefined) refuse("unauthorized", "token: expected one that says who you are");
-      else if (session.state === "greeting") welcome(session, frame, identity, undefined);
+    const question = { token: frame.token, origin, address };
+    const answer = whenAnswered(identities.authenticate(question), (access) => {
+      const problem = access === undefined ? UNKNOWN : session.context.permissions.whyRevoked(access);
+      if (access === undefined || problem !== undefined) refuse("unauthorized", problem ?? UNKNOWN);
+      else if (session.state === "greeting") welcome(session, frame, access, undefined);
     });
     return answer instanceof Promise
       ? answer.catch((error: unknown) => refused(session, frame.id, error, refuse))
@@ -41,12 +49,18 @@ function establish(session: Session, frame: Received<"hello">): Done {
   }
 }
 
+/** What a session that is resumed goes by, unless it was revoked: then it is asked anew who it is. */
+function accessOf({ context }: Session, ticket: Ticket, token: string | undefined): Access | undefined {
+  const access = ticket.access ? restored(ticket.access) : context.identities.recall(token);
+  return access && context.permissions.whyRevoked(access) === undefined ? access : undefined;
+}
+
 /** A hello that failed: a refusal for good closes so that the client stays away, anything else so that it comes back. */
 function refused(
   session: Session,
   id: number,
   error: unknown,
-  refuse: (code: "unauthorized" | "expired", message: string) => void,
+  refuse: (code: "unauthorized" | "expired", text: string) => void,
 ): void {
   if (error instanceof Refusal && (error.code === "unauthorized" || error.code === "expired")) {
     refuse(error.code, error.message);
@@ -60,13 +74,12 @@ function refused(
   }
 }
 
-function welcome(session: Session, frame: Received<"hello">, identity: Identity, resumedId: string | undefined): void {
+function welcome(session: Session, frame: Received<"hello">, access: Access, resumedId: string | undefined): void {
   const { context } = session;
   const { maxFrameBytes, maxRooms, maxRequests } = context.limits;
   session.id = resumedId ?? randomBytesOf(9).toString("base64url");
-  session.user = identity.user;
-  session.info = identity.info;
-  session.expiresAt = identity.expiresAt;
+  session.access = access;
+  session.renewAt = renewalOf(access);
   const answer: { -readonly [N in keyof ServerFrame<"welcome">]: ServerFrame<"welcome">[N] } = {
     type: "welcome",
     id: frame.id,
@@ -76,42 +89,53 @@ function welcome(session: Session, frame: Received<"hello">, identity: Identity,
     heartbeatMs: context.heartbeatMs,
     limits: { maxFrameBytes, maxRooms, maxRequests },
   };
-  if (session.user !== undefined) answer.user = session.user;
-  if (session.expiresAt !== undefined) answer.expiresInMs = leftMs(session.expiresAt);
+  if (access.user !== undefined) answer.user = access.user;
+  if (access.expiresAt !== undefined) answer.expiresInMs = leftMs(access.expiresAt);
   session.send(answer);
   session.link.beat();
   session.opened();
 }
 
+/** When the client is asked for a newer token, in Unix milliseconds: early enough to fetch one, also where it is short-lived. */
+function renewalOf({ expiresAt }: Access): number | undefined {
+  return expiresAt === undefined ? undefined : expiresAt - Math.min(RENEW_AHEAD_MS, leftMs(expiresAt) / 3);
+}
+
 /** What the session can be resumed with, as it is now, beside the token that says so. */
-function ticketOf({ id, user, info, expiresAt, context }: Session, token: string | undefined): string {
+function ticketOf({ id, access, context }: Session, token: string | undefined): string {
+  const { grants: _, ...told } = access;
+  const isOfToken = token !== undefined && context.identities.areInTokens;
   return context.tickets.seal({
     session: id,
-    user,
-    info,
-    expiresAt,
+    access: isOfToken ? undefined : told,
+    expiresAt: access.expiresAt,
     tokenDigest: digestOf(token),
     issuedAt: Date.now(),
   });
 }
 
 export async function renew(session: Session, frame: Received<"renew">): Promise<void> {
-  const ask = session.context.hooks.authenticate;
+  const { identities, permissions } = session.context;
   const { origin, address } = session.link;
-  const identity = ask === undefined ? {} : identityOf(await inTime(ask({ token: frame.token, origin, address })));
+  const access = await inTime(identities.authenticate({ token: frame.token, origin, address }));
   // Its end came first: the registry must not take up again what it has let go.
   if (session.state !== "open") return;
-  if (identity === undefined) throw new Refusal("unauthorized", "token: expected one that says who you are");
-  if (identity.user !== session.user) throw new Refusal("forbidden", "token: expected one of the same user");
-  session.info = identity.info;
-  session.expiresAt = identity.expiresAt;
-  session.renewAsked = false;
-  session.registry.opened(session);
+  const problem = access === undefined ? UNKNOWN : permissions.whyRevoked(access);
+  if (access === undefined || problem !== undefined) throw new Refusal("unauthorized", problem ?? UNKNOWN);
+  const { user, tenant } = session.access;
+  if (access.user !== user || access.tenant !== tenant) {
+    throw new Refusal("forbidden", "token: expected one of the same user");
+  }
+  session.access = access;
+  session.renewAt = renewalOf(access);
+  session.registry.timed(session);
   session.send({
     type: "renewed",
     id: frame.id,
-    ...optional("expiresInMs", identity.expiresAt === undefined ? undefined : leftMs(identity.expiresAt)),
+    ...optional("expiresInMs", access.expiresAt === undefined ? undefined : leftMs(access.expiresAt)),
     // The one it has is of the token before: a resume with it would ask the application again.
     session: ticketOf(session, frame.token),
   });
+  // The newer token may allow less.
+  session.checkRooms();
 }

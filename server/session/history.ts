@@ -1,6 +1,7 @@
 /** What a room's log holds, a page at a time. */
 import type { RoomEvent } from "../../protocol/event.js";
 import { Refusal } from "../hooks/hooks.js";
+import { fullName } from "../room/names.js";
 import { pageLength } from "../room/room.js";
 import { authorized, type Done, mayBeAsked, type Received } from "./request.js";
 import type { Session } from "./session.js";
@@ -18,7 +19,8 @@ export function history(session: Session, frame: Received<"history">): Done {
 
 async function readHistory(session: Session, frame: Received<"history">): Promise<void> {
   const { rooms } = session.context;
-  const rules = rooms.rulesFor(frame.room);
+  const room = fullName(session.access.tenant, frame.room);
+  const rules = rooms.rulesFor(room);
   if (rules.history.size === 0) {
     session.sendEvents({ type: "history", id: frame.id, more: false }, []);
     return;
@@ -26,7 +28,7 @@ async function readHistory(session: Session, frame: Received<"history">): Promis
   // Several answers at once are more than a connection should hold; each waits until the one before it is read.
   for (let waiting = session.hasRead(); waiting !== undefined; waiting = session.hasRead()) await waiting;
   const limit = Math.min(frame.limit ?? HISTORY_LIMIT.usual, HISTORY_LIMIT.most);
-  const read = await rooms.reads.read(frame.room, { since: frame.since, before: frame.before }, limit, rules);
+  const read = await rooms.reads.read(room, { since: frame.since, before: frame.before }, limit, rules);
   if (read.events === undefined) {
     throw new Refusal(
       "bad_request",

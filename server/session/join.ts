@@ -1,6 +1,8 @@
 /** Into a room, from a position on, and out of it. */
 import type { RoomEvent } from "../../protocol/event.js";
-import { Refusal } from "../hooks/hooks.js";
+import type { RoomToken } from "../access/tokens.js";
+import { Refusal, whenAnswered } from "../hooks/hooks.js";
+import { fullName } from "../room/names.js";
 import { type Cut, type Joiner, stitch } from "../room/stitch.js";
 import { authorized, type Done, mayBeAsked, type Received } from "./request.js";
 import type { Membership, Session } from "./session.js";
@@ -20,11 +22,13 @@ export function join(session: Session, frame: Received<"join">): Done {
   session.opening.set(frame.room, frame);
   const forget = (): void => {
     if (session.opening.get(frame.room) === frame) session.opening.delete(frame.room);
+    if (!session.rooms.has(frame.room) && !session.opening.has(frame.room)) session.grants?.delete(frame.room);
   };
   try {
-    const joining = authorized(session, "join", frame.room, frame.token, () => {
-      const open = rooms.find(frame.room);
-      if (open === undefined) return rooms.hold(frame.room).then((room) => inTurn(session, frame, room));
+    const joining = allowed(session, frame, () => {
+      const name = fullName(session.access.tenant, frame.room);
+      const open = rooms.find(name);
+      if (open === undefined) return rooms.hold(name).then((room) => inTurn(session, frame, room));
       rooms.take(open);
       return inTurn(session, frame, open);
     });
@@ -35,6 +39,34 @@ export function join(session: Session, frame: Received<"join">): Done {
   }
 }
 
+/** Asks whether the session may, with the room token that came with the join where there is one. */
+function allowed(session: Session, frame: Received<"join">, next: () => Done): Done {
+  const { identities } = session.context;
+  if (frame.token === undefined || identities.room === undefined) {
+    return authorized(session, "join", frame.room, frame.token, next);
+  }
+  return whenAnswered(identities.room(frame.token), (token) => {
+    if (session.state !== "open") return;
+    checkToken(session, frame.room, token);
+    session.grants ??= new Map();
+    session.grants.set(frame.room, token);
+    session.registry.timed(session);
+    return authorized(session, "join", frame.room, undefined, next);
+  });
+}
+
+/** A room token is for one room, of one tenant, and may be for one user. */
+function checkToken({ access, context }: Session, room: string, token: RoomToken): void {
+  const refuse = (expected: string): never => {
+    throw new Refusal("forbidden", `token: expected one ${expected}`);
+  };
+  if (token.room !== room || token.tenant !== access.tenant) refuse(`for the room "${room}"`);
+  if (token.user !== undefined && token.user !== access.user) refuse("for the same user as the session's");
+  const { tokenId, issuedAt } = token;
+  const reason = context.permissions.whyRevoked({ user: access.user, tenant: access.tenant, tokenId, issuedAt });
+  if (reason !== undefined) throw new Refusal("forbidden", `token: ${reason}`);
+}
+
 /** The room is held: opened by the first of many, it is entered by all of them at once, unless they take turns. */
 function inTurn(session: Session, frame: Received<"join">, room: Membership["room"]): Done {
   const waiting = session.context.slices.turn(session);
@@ -43,24 +75,24 @@ function inTurn(session: Session, frame: Received<"join">, room: Membership["roo
 
 /** The room is held; the session may have gone, or have asked to leave, while the application or the engine was asked. */
 function enter(session: Session, frame: Received<"join">, room: Membership["room"]): Done {
-  const wanted = session.opening.get(room.name) === frame;
+  const wanted = session.opening.get(room.shown) === frame;
   if (session.state !== "open" || !wanted) {
     session.context.rooms.release(room);
     if (session.state !== "open") return;
     throw leftMeanwhile();
   }
-  session.opening.delete(room.name);
+  session.opening.delete(room.shown);
   // A client that has noticed a hole joins again, from where it is: out of the room first, so that the cut is exact.
-  session.leave(room.name);
+  session.leave(room.shown);
   const membership: Membership = { room, state: "joining" };
-  session.rooms.set(room.name, membership);
+  session.rooms.set(room.shown, membership);
   const joining = new Joining(session, frame.id, membership);
   return stitch(room, frame.since, joining)?.then(
     () => {
       if (membership.state === "joining" && session.state === "open") throw leftMeanwhile();
     },
     (error: unknown) => {
-      if (!joining.gone) session.leave(room.name);
+      if (!joining.gone) session.leave(room.shown);
       throw error;
     },
   );
@@ -79,7 +111,7 @@ class Joining implements Joiner {
   }
 
   get gone(): boolean {
-    return this.#session.rooms.get(this.#membership.room.name) !== this.#membership;
+    return this.#session.rooms.get(this.#membership.room.shown) !== this.#membership;
   }
 
   get pageBytes(): number {
@@ -91,11 +123,11 @@ class Joining implements Joiner {
   }
 
   page(events: readonly RoomEvent[], previous: number): void {
-    this.#session.sendEvents({ type: "events", room: this.#membership.room.name, previous }, events);
+    this.#session.sendEvents({ type: "events", room: this.#membership.room.shown, previous }, events);
   }
 
   cut({ position, recovered, events }: Cut): void {
-    const room = this.#membership.room.name;
+    const room = this.#membership.room.shown;
     const head = { type: "joined", id: this.#id, room, recovered } as const;
     this.#session.sendEvents(position === undefined ? head : { ...head, position }, events);
     this.#session.enter(this.#membership);
@@ -104,6 +136,7 @@ class Joining implements Joiner {
 
 export function leave(session: Session, frame: Received<"leave">): void {
   const opening = session.opening.delete(frame.room);
+  session.grants?.delete(frame.room);
   if (!session.leave(frame.room) && !opening)
     throw new Refusal("not_joined", "room: expected one that you have joined");
   session.send({ type: "left", id: frame.id });

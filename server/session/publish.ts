@@ -1,14 +1,20 @@
 /** An event's way from a session to the engine. */
 import { Payload } from "../../protocol/payload.js";
 import { whenAnswered } from "../hooks/hooks.js";
+import { fullName } from "../room/names.js";
 import { authorized, type Done, forbidden, given, mayBeAsked, optional, type Received } from "./request.js";
 import type { Session } from "./session.js";
 
 /** One at a time where the application is asked, so that a session's events keep their order; at once where it is not. */
 export function publish(session: Session, frame: Received<"publish">): Done {
   mayBeAsked(frame.room);
+  const verdict = session.may("publish", frame.room);
   const { authorize, onPublish } = session.context.hooks;
-  if (authorize === undefined && onPublish === undefined) return append(session, frame, frame.data);
+  if (verdict === "no" || (verdict === "open" && authorize === undefined)) throw forbidden("publish", frame.room);
+  // Behind those that the application is still asked about, where there are any.
+  if (verdict === "yes" && onPublish === undefined && session.publishing === undefined) {
+    return append(session, frame, frame.data);
+  }
   const before = session.publishing ?? Promise.resolve();
   let appended: Done;
   const asked = before.then(() =>
@@ -18,7 +24,11 @@ export function publish(session: Session, frame: Received<"publish">): Done {
       }),
     ),
   );
-  const settled = asked.catch(() => undefined);
+  const settled = asked
+    .catch(() => undefined)
+    .finally(() => {
+      if (session.publishing === settled) session.publishing = undefined;
+    });
   session.publishing = settled;
   return asked.then(() => appended);
 }
@@ -29,7 +39,7 @@ function lookedAt(session: Session, frame: Received<"publish">, next: (data: Pay
   if (look === undefined) return next(frame.data);
   const seen = frame.data.value;
   const { room, event } = frame;
-  const question = { user: session.user, info: session.info, session: session.id, room, event, data: seen };
+  const question = { ...session.asker, room, event, data: seen };
   return whenAnswered(look(question), (answer) => {
     if (answer === false) throw forbidden("publish", room);
     if (answer === undefined || answer === null) next(Payload.ofValue(seen));
@@ -40,7 +50,8 @@ function lookedAt(session: Session, frame: Received<"publish">, next: (data: Pay
 function append(session: Session, frame: Received<"publish">, data: Payload): Promise<void> {
   const { rooms } = session.context;
   const event = { event: frame.event, data, from: session.user, at: Date.now(), key: frame.key };
-  return rooms.broker.publish(frame.room, event, rooms.rulesFor(frame.room)).then((position) => {
+  const room = fullName(session.access.tenant, frame.room);
+  return rooms.broker.publish(room, event, rooms.rulesFor(room)).then((position) => {
     if (frame.id !== undefined) session.send({ type: "published", id: frame.id, ...optional("position", position) });
   });
 }

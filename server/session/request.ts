@@ -2,13 +2,14 @@
 import type { ReceivedFrame } from "../../protocol/codec.js";
 import { isRoomName } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
-import { type Action, Refusal, whenAnswered } from "../hooks/hooks.js";
+import type { RoomAction } from "../access/actions.js";
+import { Refusal, whenAnswered } from "../hooks/hooks.js";
 import type { Session } from "./session.js";
 
 export type Received<T extends ReceivedFrame["type"]> = Extract<ReceivedFrame, { type: T }>;
 export type Done = void | Promise<void>;
 
-export const forbidden = (action: Action, room: string) =>
+export const forbidden = (action: RoomAction, room: string) =>
   new Refusal("forbidden", `room: you may not ${action} in "${room}"`);
 
 export const optional = <N extends string, V>(name: N, value: V | undefined): { [K in N]?: V } =>
@@ -19,19 +20,23 @@ export function mayBeAsked(room: string): void {
   if (!isRoomName(room)) throw new Refusal("bad_request", `room: expected a room's name, got ${JSON.stringify(room)}`);
 }
 
-/** Asks the application, in the same turn where there is nobody to ask. */
+/**
+ * Goes on where the session may do it in the room, by its name as the client knows it: in the same turn where the rules
+ * or its token say so, else once the application has. `token` is what came with the request for the application to read.
+ */
 export function authorized(
   session: Session,
-  action: Action,
-  room: string | undefined,
+  action: RoomAction,
+  room: string,
   token: string | undefined,
   next: () => Done,
 ): Done {
+  const verdict = session.may(action, room);
+  if (verdict === "yes") return next();
   const ask = session.context.hooks.authorize;
-  if (ask === undefined) return next();
-  const question = { user: session.user, info: session.info, session: session.id, action, room, token };
-  return whenAnswered(ask(question), (may) => {
-    if (may !== true) throw forbidden(action, room ?? "");
+  if (verdict === "no" || ask === undefined) throw forbidden(action, room);
+  return whenAnswered(ask({ ...session.asker, action, room, token }), (may) => {
+    if (may !== true) throw forbidden(action, room);
     return session.state === "open" ? next() : undefined;
   });
 }

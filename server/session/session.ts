@@ -1,12 +1,16 @@
 import type { EventsHead, PlainServerFrame, ReceivedFrame, Wire } from "../../protocol/codec.js";
 import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
+import { type Access, ANONYMOUS } from "../access/access.js";
 import type { SessionLimits } from "../access/limits.js";
+import type { RoomAction } from "../access/actions.js";
+import type { Permissions, RoomGrant, Verdict } from "../access/permissions.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
-import { type Hooks, Refusal } from "../hooks/hooks.js";
+import { type Hooks, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
+import type { Identities } from "./identity.js";
 import type { Link } from "./link.js";
 import type { Slices } from "./slices.js";
 import { SmallMap } from "./small-map.js";
@@ -29,6 +33,8 @@ export type SessionContext = {
   readonly verbs: Verbs;
   readonly rooms: Rooms;
   readonly hooks: Hooks;
+  readonly identities: Identities;
+  readonly permissions: Permissions;
   readonly limits: SessionLimits;
   readonly heartbeatMs: number;
   readonly tickets: TicketSeal;
@@ -44,8 +50,10 @@ export interface Registry {
   readonly context: SessionContext;
   /** How many requests of all sessions wait for the application or the engine. */
   pending: number;
-  /** The session has its id now, and its end in time. */
+  /** The session has its id now. */
   opened(session: Session): void;
+  /** Something of the session ends at a time: `dueAt` says when. */
+  timed(session: Session): void;
   remove(session: Session): void;
 }
 
@@ -73,11 +81,12 @@ export class Session {
   readonly registry: Registry;
   /** "" until the hello was answered. */
   id = "";
-  user: string | undefined;
-  info: unknown;
-  /** Unix milliseconds. */
-  expiresAt: number | undefined;
-  renewAsked = false;
+  /** Who it is, and what it was given. */
+  access: Access = ANONYMOUS;
+  /** When the client is to be asked for a newer token, in Unix milliseconds; `undefined`: it was, or never. */
+  renewAt: number | undefined;
+  /** What room tokens allow in the rooms that were joined with one; most sessions have none. */
+  grants: Map<string, RoomGrant> | undefined;
   /** Whether it was told to go on another connection: until the client is there, this one still serves it. */
   toldToMove = false;
   /** Whether it was this side that closed it. */
@@ -104,6 +113,23 @@ export class Session {
 
   get context(): SessionContext {
     return this.registry.context;
+  }
+
+  get user(): string | undefined {
+    return this.access.user;
+  }
+
+  /** When something of it ends next, in Unix milliseconds. */
+  get dueAt(): number | undefined {
+    let due = this.renewAt ?? this.access.expiresAt;
+    for (const { expiresAt } of this.grants?.values() ?? []) due = Math.min(due ?? expiresAt, expiresAt);
+    return due;
+  }
+
+  /** Who asks, as the application is told. */
+  get asker() {
+    const { user, info, tenant } = this.access;
+    return { user, info, ...(tenant === "" ? {} : { tenant }), session: this.id };
   }
 
   /** Takes one message. */
@@ -285,9 +311,10 @@ export class Session {
   /** Takes the client out of the rooms whose rule is to skip a slow reader; whether there were any. */
   #skip(buffered: number): boolean {
     let skipped = false;
-    for (const [name, membership] of this.rooms) {
-      if (membership.state !== "joined" || membership.room.rules.slow !== "skip") continue;
-      this.link.leave(name);
+    for (const [, membership] of this.rooms) {
+      const { room } = membership;
+      if (membership.state !== "joined" || room.rules.slow !== "skip") continue;
+      this.link.leave(room.name);
       membership.room.exit(this.link.codec);
       membership.state = "skipping";
       skipped = true;
@@ -316,13 +343,13 @@ export class Session {
     this.link.join(membership.room.name);
   }
 
-  /** Takes the session out of a room, whatever its part in it was. */
+  /** Takes the session out of a room, whatever its part in it was; `name` is the one that the client knows, here and below. */
   leave(name: string): boolean {
     const membership = this.rooms.get(name);
     if (membership === undefined) return false;
     this.rooms.delete(name);
     if (membership.state === "joined") {
-      this.link.leave(name);
+      this.link.leave(membership.room.name);
       membership.room.exit(this.link.codec);
     }
     this.context.rooms.release(membership.room);
@@ -332,9 +359,40 @@ export class Session {
   /** Takes the session out of a room it is in or about to be in, and tells the client why; whether there was one. */
   removeFrom(name: string, code: ErrorCode): boolean {
     const wasOpening = this.opening.delete(name);
+    this.grants?.delete(name);
     if (!this.leave(name) && !wasOpening) return false;
     this.send({ type: "removed", room: name, code });
     return true;
+  }
+
+  /** Takes the session out of the rooms it may no longer be in. Those that the application let it into it is asked about. */
+  checkRooms(): void {
+    for (const name of [...this.rooms].map(([room]) => room)) {
+      const verdict = this.may("join", name);
+      if (verdict === "no" || (verdict === "open" && this.context.hooks.authorize === undefined)) {
+        this.removeFrom(name, "forbidden");
+      } else if (verdict === "open") this.#askAgain(name);
+    }
+  }
+
+  #askAgain(name: string): void {
+    const asked = this.rooms.get(name);
+    const out = (): void => {
+      if (this.rooms.get(name) === asked && this.state === "open") this.removeFrom(name, "forbidden");
+    };
+    this.settle(undefined, () =>
+      whenAnswered(
+        this.context.hooks.authorize?.({ ...this.asker, action: "join", room: name, token: undefined }) ?? false,
+        (may) => {
+          if (may !== true) out();
+        },
+      ),
+    );
+  }
+
+  /** What the rules, the token and the revocations say, before the application is asked. */
+  may(action: RoomAction, room: string): Verdict {
+    return this.context.permissions.may(action, room, this.access, this.grants?.get(room));
   }
 
   close(code: CloseCode, reason?: string): void {
@@ -344,6 +402,16 @@ export class Session {
     // The link ends the session in turn, some transports before this returns.
     this.link.close(code, reason);
     this.ended();
+  }
+
+  /** Room tokens that are past their end: the client is taken out, and may come back with another. */
+  endGrants(now: number): void {
+    for (const [name, { expiresAt }] of this.grants ?? []) {
+      if (expiresAt > now) continue;
+      this.grants?.delete(name);
+      const verdict = this.may("join", name);
+      if (verdict !== "yes") this.removeFrom(name, "expired");
+    }
   }
 
   /** The link is gone. Called once or more. */

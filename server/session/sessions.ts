@@ -2,8 +2,6 @@ import { closeCodes } from "../../protocol/codes.js";
 import type { Link } from "./link.js";
 import { type Registry, Session, type SessionContext } from "./session.js";
 
-/** How long before its end a client is asked for a new token, in milliseconds. */
-const RENEW_AHEAD_MS = 60_000;
 /** A client that is there says hello within this time, on slow networks too, in milliseconds. */
 const SILENCE_MS = 5000;
 /** How many connections are looked at for one that gives way. */
@@ -96,7 +94,11 @@ export class Sessions implements Registry {
   opened(session: Session): void {
     this.#silent.delete(session);
     this.#enter(session);
-    if (session.expiresAt === undefined) this.#expiring.delete(session);
+    this.timed(session);
+  }
+
+  timed(session: Session): void {
+    if (session.dueAt === undefined) this.#expiring.delete(session);
     else this.#expiring.add(session);
   }
 
@@ -128,17 +130,25 @@ export class Sessions implements Registry {
       session.close(closeCodes.helloTimeout, "no hello in time");
     }
     const unix = Date.now();
-    for (const session of this.#expiring) this.#checkExpiry(session, (session.expiresAt ?? unix) - unix);
+    for (const session of this.#expiring) {
+      if ((session.dueAt ?? unix) <= unix) this.#end(session, unix);
+    }
     this.checkBacklogs();
   }
 
-  #checkExpiry(session: Session, leftMs: number): void {
-    if (leftMs <= 0) {
+  /** Something of the session has come to its end, or is about to. */
+  #end(session: Session, now: number): void {
+    const { expiresAt = Number.POSITIVE_INFINITY } = session.access;
+    if (expiresAt <= now) {
       session.close(closeCodes.expired, "the token is past its end");
-    } else if (leftMs <= RENEW_AHEAD_MS && !session.renewAsked) {
-      session.renewAsked = true;
-      session.send({ type: "renew", expiresInMs: leftMs });
+      return;
     }
+    if ((session.renewAt ?? now + 1) <= now) {
+      session.renewAt = undefined;
+      session.send({ type: "renew", expiresInMs: expiresAt - now });
+    }
+    session.endGrants(now);
+    this.timed(session);
   }
 
   /**

@@ -1,24 +1,36 @@
 /** Everything that a client may ask, in one place. */
 import type { ReceivedFrame } from "../../protocol/codec.js";
-import { inTime, Refusal } from "../hooks/hooks.js";
+import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { greet, renew } from "./hello.js";
 import { history } from "./history.js";
 import { join, leave } from "./join.js";
 import { publish } from "./publish.js";
-import { authorized, type Done, given, type Received } from "./request.js";
+import { authorized, type Done, given, mayBeAsked, type Received } from "./request.js";
 import type { Session, Verbs } from "./session.js";
 
 function call(session: Session, frame: Received<"call">): Done {
   const answerer = session.context.hooks.onCall;
   if (answerer === undefined)
     throw new Refusal("unknown_method", `method: expected one the application knows, got ${frame.method}`);
-  return authorized(session, "call", undefined, undefined, async () => {
-    const { user, info, id } = session;
-    const data = await inTime(answerer({ user, info, session: id, method: frame.method, data: frame.data.value }));
+  const answer = async (): Promise<void> => {
+    const data = await inTime(answerer({ ...session.asker, method: frame.method, data: frame.data.value }));
     const payload = given("onCall", data ?? null, session.context.limits.maxBackpressureBytes);
     // In JSON binary is a string of base64, in events and here.
     const value = session.link.codec.binary ? payload.value : JSON.parse(payload.json);
     session.send({ type: "result", id: frame.id, data: value });
+  };
+  const ask = session.context.hooks.authorize;
+  if (ask === undefined) return answer();
+  return whenAnswered(ask({ ...session.asker, action: "call" }), (may) => {
+    if (may !== true) throw new Refusal("forbidden", `method: you may not call "${frame.method}"`);
+    return session.state === "open" ? answer() : undefined;
+  });
+}
+
+function members(session: Session, frame: Received<"members">): Done {
+  mayBeAsked(frame.room);
+  return authorized(session, "members", frame.room, undefined, () => {
+    throw new Refusal("unavailable", "members: this version of the server does not keep presence");
   });
 }
 
@@ -39,7 +51,7 @@ function act(session: Session, frame: ReceivedFrame): Done {
     case "ping":
       return session.send({ type: "pong", id: frame.id });
     case "members":
-      throw new Refusal("unavailable", "members: this version of the server does not keep presence");
+      return members(session, frame);
     case "hello":
       throw new Refusal("bad_request", "type: expected one hello, got hello again");
     default:

@@ -4,11 +4,15 @@ import type { Wire } from "../../protocol/codec.js";
 import type { ClientFrame, ServerFrame } from "../../protocol/frames.js";
 import { json } from "../../protocol/json.js";
 import { jsonServer } from "../../protocol/json-server.js";
+import { Permissions } from "../../server/access/permissions.js";
+import { Revocations } from "../../server/access/revocations.js";
+import { AccessRules } from "../../server/access/rules.js";
 import { TicketSeal } from "../../server/access/ticket.js";
 import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
 import { Rooms } from "../../server/room/rooms.js";
 import { defaultRules } from "../../server/room/rules.js";
 import type { Link } from "../../server/session/link.js";
+import { everyone } from "../../server/session/identity.js";
 import { Sessions } from "../../server/session/sessions.js";
 import { Slices } from "../../server/session/slices.js";
 import { verbs } from "../../server/session/verbs.js";
@@ -67,12 +71,14 @@ function busyNode(t: TestContext) {
       verbs,
       rooms,
       hooks: {},
+      identities: everyone,
+      permissions: new Permissions(new AccessRules({}, { isOpen: true, maxFrameBytes: 65_536 }), new Revocations()),
       limits: {
         ...{ maxFrameBytes: 65_536, maxRooms: 100, maxRequests: 32, maxFramesPerTurn: 1000 },
         maxBackpressureBytes: 1 << 20,
       },
       heartbeatMs: 20_000,
-      tickets: new TicketSeal(undefined, 60_000),
+      tickets: new TicketSeal([], 60_000),
       log: { debug: () => undefined, error: (message, fields) => assert.fail(`${message} ${JSON.stringify(fields)}`) },
       slices,
       turn: () => 1,

@@ -5,10 +5,20 @@ import { type ConnectOptions, WsClient } from "./ws-client.js";
 
 export type { Server, ServerOptions };
 
-/** A server on a free port of loopback, without the start page and without a word in the log. */
+/** Users may do everything: for tests in which it is not the question who may what. */
+export const usersMayAll: NonNullable<ServerOptions["kinds"]> = {
+  "*": { allow: { user: ["join", "publish", "history", "members"] } },
+};
+
+/**
+ * A server on a free port of loopback, without the start page and without a word in the log. Where it asks its clients who
+ * they are, and the test says nothing of what they may, users may do everything.
+ */
 export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
   const quick = { noticeMs: 0, drainMs: 0, deadlineMs: 1000 };
-  const server = await createServer({ port: 0, page: false, logLevel: "silent", ...quick, ...options });
+  const asks = options.authenticate !== undefined || options.secret !== undefined;
+  const kinds = asks && options.authorize === undefined ? usersMayAll : {};
+  const server = await createServer({ port: 0, page: false, logLevel: "silent", kinds, ...quick, ...options });
   t.after(() => server.close());
   return server;
 }

@@ -1,0 +1,13 @@
+/**
+ * What rooms are called inside the server. A tenant's rooms have its name before their own, with a character between that
+ * no client can write: so no name that a client gives is another tenant's room.
+ */
+
+const TENANT_END = "|";
+
+/** The name inside the server of a room that its clients know as `room`; `tenant` "" where there are no tenants. */
+export const fullName = (tenant: string, room: string): string =>
+  tenant === "" ? room : `${tenant}${TENANT_END}${room}`;
+
+/** What the room's clients know it as. */
+export const shownName = (full: string): string => full.slice(full.indexOf(TENANT_END) + 1);
