@@ -8,7 +8,8 @@ import { Permissions } from "./access/permissions.js";
 import { Revocations } from "./access/revocations.js";
 import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
-import { readPublicKey } from "./access/key-sources.js";
+import { Jwks } from "./access/jwks.js";
+import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
 import { Tokens } from "./access/tokens.js";
 import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
@@ -158,7 +159,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
   const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
   const rulesFor = rulesOf(settings);
-  const tokens = tokensOf(settings);
+  const jwks = jwksOf(settings, log);
+  const tokens = tokensOf(settings, jwks);
   const isOpen = options.authenticate === undefined && options.authorize === undefined && !tokens.configured;
   const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
   const revocations = new Revocations();
@@ -215,7 +217,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     connections: sessions.size,
     sessions: sessions.welcomed,
     handshakes: sessions.handshakes,
-    refused: { ...sockets.admission.refused, draining: sockets.turnedAway },
+    refused: sockets.refused,
     rooms: rooms.size,
     publishedBytes: sockets.publishedBytes,
     logReads: rooms.logReads,
@@ -224,21 +226,27 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
   });
   const metrics = { node: name, version: versionOf(), numbers };
-  const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, metrics, failed, onClosing });
+  const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, jwks, metrics, failed, onClosing });
   await server.listen();
-  await reached(rooms.broker, log);
+  await Promise.all([reached(rooms.broker, log), jwks?.start()]);
   if (state === "starting") state = "ready";
   // It goes on trying by itself where the engine is away.
   void cluster.start();
   return server;
 }
 
-function tokensOf(settings: Settings): Tokens {
+function jwksOf({ jwksUrl, jwksRefreshMs, jwksCooldownMs, maxTokenLifeMs }: Settings, log: Log): Jwks | undefined {
+  if (jwksUrl === undefined) return undefined;
+  const times = { refreshMs: jwksRefreshMs, cooldownMs: jwksCooldownMs, keepMs: maxTokenLifeMs };
+  return new Jwks({ url: parseJwksUrl(jwksUrl), ...times, log });
+}
+
+function tokensOf(settings: Settings, jwks: Jwks | undefined): Tokens {
   const { tokenKeys, tokenIssuer, tokenAudience, tokenSkewMs, maxTokenLifeMs } = settings;
   return new Tokens({
     secrets: secretsOf(settings),
     keys: tokenKeys.map(readPublicKey),
-    jwks: undefined,
+    jwks,
     issuers: tokenIssuer,
     audiences: tokenAudience,
     skewMs: tokenSkewMs,
@@ -280,6 +288,7 @@ type Parts = {
   readonly rooms: Rooms;
   readonly sessions: Sessions;
   readonly cluster: Cluster;
+  readonly jwks: Jwks | undefined;
   readonly metrics: MetricsSource;
   readonly failed: (error: unknown) => void;
   readonly onClosing: () => void;
@@ -432,13 +441,14 @@ class Node implements Server {
   }
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
-    const { listener, sockets, rooms, sessions, cluster, log, settings, onClosing } = this.#parts;
+    const { listener, sockets, rooms, sessions, cluster, jwks, log, settings, onClosing } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
     await letClientsGo();
     sockets.stop();
     sessions.stop();
+    jwks?.close();
     const lookUntil = async (done: () => boolean) => {
       while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));
     };
