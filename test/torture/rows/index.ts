@@ -14,6 +14,7 @@ import { row16 } from "./row-16-joins.js";
 import { row17 } from "./row-17-nats-killed.js";
 import { row18 } from "./row-18-growing.js";
 import { row19 } from "./row-19-half-open.js";
+import { row24 } from "./row-24-wrong-options.js";
 
 export const rows: readonly Row[] = [
   row01,
@@ -30,4 +31,5 @@ export const rows: readonly Row[] = [
   row17,
   row18,
   row19,
+  row24,
 ];
