@@ -4,12 +4,12 @@ import { isEventName, isRoomName, kindOf, MAX_KEY_LENGTH } from "../protocol/nam
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import { isTenant } from "./access/access.js";
+import { Jwks } from "./access/jwks.js";
+import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
 import { Permissions } from "./access/permissions.js";
 import { Revocations } from "./access/revocations.js";
 import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
-import { Jwks } from "./access/jwks.js";
-import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
 import { Tokens } from "./access/tokens.js";
 import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
@@ -226,7 +226,19 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
   });
   const metrics = { node: name, version: versionOf(), numbers };
-  const server = new Node({ settings, log, listener, sockets, rooms, sessions, cluster, jwks, metrics, failed, onClosing });
+  const server = new Node({
+    settings,
+    log,
+    listener,
+    sockets,
+    rooms,
+    sessions,
+    cluster,
+    jwks,
+    metrics,
+    failed,
+    onClosing,
+  });
   await server.listen();
   await Promise.all([reached(rooms.broker, log), jwks?.start()]);
   if (state === "starting") state = "ready";
@@ -255,7 +267,10 @@ function tokensOf(settings: Settings, jwks: Jwks | undefined): Tokens {
 }
 
 /** The first signs sessions' tickets, all are honoured. */
-const secretsOf = ({ secret, moreSecrets }: Settings): string[] => [...(secret === undefined ? [] : [secret]), ...moreSecrets];
+const secretsOf = ({ secret, moreSecrets }: Settings): string[] => [
+  ...(secret === undefined ? [] : [secret]),
+  ...moreSecrets,
+];
 
 /** What all kinds of rooms together ask of the engines. Kinds that are not named have the rules of `*`. */
 function demandsOf(settings: Settings): EngineDemands {

@@ -1,5 +1,5 @@
 /** What kinds of rooms let whom do, and how much: the part of the settings `kinds` that sessions are held to. */
-import { ALL_ACTIONS, type Actions, actionsOf, NO_ACTIONS, type RoomAction, wordsOf } from "./actions.js";
+import { type Actions, ALL_ACTIONS, actionsOf, NO_ACTIONS, type RoomAction, wordsOf } from "./actions.js";
 
 /** Who may do what in the rooms of a kind. */
 export type Allowed = {

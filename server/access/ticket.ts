@@ -36,7 +36,8 @@ export function digestOf(token: string | undefined): string | undefined {
 const keyOf = (secret: string | Buffer): KeyObject =>
   createSecretKey(Buffer.from(hkdfSync("sha256", secret, "", "roomcast session ticket", 32)));
 
-const signatureOf = (key: KeyObject, body: string): string => createHmac("sha256", key).update(body).digest("base64url");
+const signatureOf = (key: KeyObject, body: string): string =>
+  createHmac("sha256", key).update(body).digest("base64url");
 
 const isSame = (one: Buffer, other: Buffer): boolean => one.length === other.length && timingSafeEqual(one, other);
 

@@ -2,8 +2,8 @@ import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
 import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
 import { LogReads } from "./log-reads.js";
-import { type Fanout, Room } from "./room.js";
 import { shownName } from "./names.js";
+import { type Fanout, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 
 /** Whoever listens in the server's own rooms. */

@@ -2,8 +2,8 @@ import type { EventsHead, PlainServerFrame, ReceivedFrame, Wire } from "../../pr
 import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import { type Access, ANONYMOUS } from "../access/access.js";
-import type { SessionLimits } from "../access/limits.js";
 import type { RoomAction } from "../access/actions.js";
+import type { SessionLimits } from "../access/limits.js";
 import type { Permissions, RoomGrant, Verdict } from "../access/permissions.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
