@@ -34,6 +34,7 @@ const allowed: readonly (readonly [file: string, imports: string])[] = [
   ["server/transport/x.ts", "uWebSockets.js"],
   ["server/transport/x.ts", "../session/link.js"],
   ["server/transport/x.ts", "../../protocol/codec.js"],
+  ["server/transport/x.ts", "../access/limits.js"],
   ["server/x.ts", "./transport/listener.js"],
   ["server/x.ts", "../protocol/codec.js"],
   ["server/main.ts", "./server.js"],
