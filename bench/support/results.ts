@@ -155,6 +155,40 @@ export type ResubscribeResult = {
   readonly rows: readonly ResubscribeRow[];
 };
 
+export type PermissionsRow = {
+  readonly case: string;
+  readonly roomLength: number;
+  /** The median of the rounds, and the best and the worst. */
+  readonly nsPerCheck: number;
+  readonly nsRange: readonly [number, number];
+};
+export type PermissionsResult = {
+  readonly program: "permissions";
+  /** Kinds with rules of their own, and patterns in the token. */
+  readonly kinds: number;
+  readonly patterns: number;
+  readonly checks: number;
+  readonly rounds: number;
+  readonly rows: readonly PermissionsRow[];
+};
+
+export type TokenHelloRow = {
+  /** The algorithm of its signature, or `none` for a hello without a token. */
+  readonly token: string;
+  /** The server's CPU for one connection: the median of the rounds. */
+  readonly cpuUsPerConnect: number;
+  readonly cpuUsRange: readonly [number, number];
+  /** Against a hello without: the median of each round's quotient. */
+  readonly timesWithout: number;
+};
+export type TokenHelloResult = {
+  readonly program: "token-hello";
+  readonly connects: number;
+  readonly concurrency: number;
+  readonly rounds: number;
+  readonly rows: readonly TokenHelloRow[];
+};
+
 /** Of one run: a program that failed has no result. */
 export type Results = {
   readonly fanOut?: FanOutResult;
@@ -165,4 +199,6 @@ export type Results = {
   readonly publishNats?: PublishResult;
   readonly acrossNodes?: AcrossNodesResult;
   readonly resubscribe?: ResubscribeResult;
+  readonly permissions?: PermissionsResult;
+  readonly tokenHello?: TokenHelloResult;
 };

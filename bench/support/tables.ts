@@ -99,6 +99,27 @@ function sizeTable({ size }: Results): Table[] {
   ];
 }
 
+function permissionsTable({ permissions }: Results): Table[] {
+  if (permissions === undefined) return [];
+  const rows = permissions.rows.map((row) => [
+    row.case,
+    number(row.roomLength),
+    number(row.nsPerCheck),
+    row.nsRange.map((one) => number(one)).join(" to "),
+  ]);
+  return [
+    {
+      program: "permissions",
+      title: `Permissions: ${number(permissions.kinds)} kinds with rules, ${permissions.patterns} patterns in a token`,
+      note: `Whether a client may do something in a room, ${permissions.rounds} rounds of ${number(permissions.checks)} rooms, each a new string.`,
+      rows: [
+        ["patterns, and which stands for the room", "characters", "ns of CPU per check", "best to worst round"],
+        ...rows,
+      ],
+    },
+  ];
+}
+
 function verdictTable(verdicts: readonly Verdict[]): Table[] {
   const rows = verdicts.map(({ what, target, measured, met }) => [
     what,
@@ -116,6 +137,7 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...idleTable(results),
     ...connectTable(results),
     ...sizeTable(results),
+    ...permissionsTable(results),
     ...nodesTables(results),
   ];
 }

@@ -29,6 +29,7 @@ const LEAST_SHARE = { history: 60, none: 70 } as const;
 const MOST_ADDED_MS = 2;
 const MOST_AGAIN_S = 10;
 const MOST_STALL_MS = 50;
+const MOST_CHECK_US = 5;
 const BROKERS = { redis: "Redis", nats: "NATS" } as const;
 
 function atMost(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
@@ -87,7 +88,7 @@ function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Result
 
 /** What the project has set itself, held against one run. */
 export function judge(results: Results): readonly Verdict[] {
-  const { idle, connect, size } = results;
+  const { idle, connect, size, permissions } = results;
   return [
     ...ours.flatMap((name) => ofFanOut(results, name)),
     ...ours.flatMap((name) => {
@@ -104,6 +105,9 @@ export function judge(results: Results): readonly Verdict[] {
       );
     }),
     ...atMost("SDK, gzip", size?.limitBytes ?? 0, "bytes", size?.rows[0]?.gzipBytes),
+    ...(permissions?.rows ?? []).flatMap((row) =>
+      atMost(`Permission: ${row.case}`, MOST_CHECK_US, "µs", round(row.nsPerCheck / 1000, 2)),
+    ),
     ...ofNodes(results),
   ];
 }

@@ -5,8 +5,8 @@ import { type Actions, NO_ACTIONS, parseActions, type RoomAction, roomActions } 
 
 /** The most patterns in one set of grants. */
 export const MAX_PATTERNS = 100;
-/** The most segments of a pattern with a `*` between colons: what bounds the time that a check takes. */
-const MAX_SEGMENTS = 16;
+/** The most `*` between colons of one pattern: with the length of names, what bounds the time that a check takes. */
+const MAX_STARS = 5;
 
 /** The user's place in a pattern. */
 const USER = "{sub}";
@@ -26,13 +26,8 @@ export class GrantError extends Error {
  */
 export type Pattern =
   | { readonly kind: "exact"; readonly text: string }
-  | { readonly kind: "prefix"; readonly text: string }
-  /** `undefined` stands for any segment. With `rest`, which is what the room's next segments begin with, more follows. */
-  | {
-      readonly kind: "segments";
-      readonly segments: readonly (string | undefined)[];
-      readonly rest: string | undefined;
-    };
+  /** What stands before, between and after the `*` for whole segments, colons included. With `rest` more has to follow. */
+  | { readonly kind: "stars"; readonly runs: readonly string[]; readonly rest: boolean };
 
 /**
  * Reads a pattern, with the user's name in the place of `{sub}`. Throws `GrantError`, also where there is no user to stand there
@@ -54,123 +49,141 @@ export function parsePattern(text: unknown, user: string | undefined): Pattern {
   if (typeof pattern !== "string" || pattern.length > MAX_ROOM_LENGTH || !PATTERN.test(pattern)) {
     throw new GrantError(`expected a pattern, ${PATTERN_TEXT}, got ${describe(text)}`);
   }
-  const star = pattern.indexOf("*");
-  if (star < 0) return { kind: "exact", text: pattern };
-  if (star === pattern.length - 1) return { kind: "prefix", text: pattern.slice(0, -1) };
-  return segmentsOf(pattern, text);
+  return pattern.includes("*") ? starsOf(pattern, text) : { kind: "exact", text: pattern };
 }
 
-function segmentsOf(pattern: string, given: unknown): Pattern {
-  const parts = pattern.split(":");
-  const rest = pattern.endsWith("*") ? parts.pop()?.slice(0, -1) : undefined;
-  if (rest?.includes("*") || parts.some((part) => part !== "*" && part.includes("*"))) {
-    throw new GrantError(`expected a pattern, ${PATTERN_TEXT}, got ${describe(given)}`);
-  }
-  if (parts.length > MAX_SEGMENTS) {
-    const most = `at most ${MAX_SEGMENTS} segments in a pattern with * between colons`;
-    throw new GrantError(`expected ${most}, got ${describe(given)}`);
-  }
-  return { kind: "segments", segments: parts.map((part) => (part === "*" ? undefined : part)), rest };
+function starsOf(pattern: string, given: unknown): Pattern {
+  const rest = pattern.endsWith("*");
+  const runs = (rest ? pattern.slice(0, -1) : pattern).split("*");
+  const last = runs.length - 1;
+  const isWhole = (run: string, index: number): boolean =>
+    (index === 0 || run.startsWith(":")) && (index === last || run.endsWith(":") || (index === 0 && run === ""));
+  if (!runs.every(isWhole)) throw new GrantError(`expected a pattern, ${PATTERN_TEXT}, got ${describe(given)}`);
+  if (last <= MAX_STARS) return { kind: "stars", runs, rest };
+  throw new GrantError(`expected a pattern with at most ${MAX_STARS} * between colons, got ${describe(given)}`);
 }
 
 /** Whether the pattern stands for the room. In time that grows with the two names' lengths and no faster. */
 export function matches(pattern: Pattern, room: string): boolean {
-  switch (pattern.kind) {
-    case "exact":
-      return room === pattern.text;
-    case "prefix":
-      return room.length > pattern.text.length && room.startsWith(pattern.text);
-    case "segments":
-      return new SegmentGrants([[pattern, 1]]).in(room) !== NO_ACTIONS;
-    default:
-      return pattern satisfies never;
-  }
+  return pattern.kind === "exact" ? room === pattern.text : starsMatch(pattern, room);
 }
 
-type SegmentPattern = Extract<Pattern, { kind: "segments" }>;
-/** A pattern with numbers for its segments: the same for the same text. */
-type Row = { readonly ids: readonly number[]; readonly rest: string | undefined; readonly actions: Actions };
+type StarPattern = Extract<Pattern, { kind: "stars" }>;
 
-/** The numbers that stand for no text of a pattern; those that do come after. */
-const ANY = 0;
-const EMPTY = 1;
-const UNKNOWN = 2;
+function starsMatch({ runs, rest }: StarPattern, room: string): boolean {
+  let at = 0;
+  for (let index = 0; index < runs.length; index++) {
+    if (index > 0) {
+      const colon = room.indexOf(":", at);
+      // An empty segment is none that `*` could stand for; and what follows begins with a colon.
+      if (colon <= at) return false;
+      at = colon;
+    }
+    const run = runs[index] as string;
+    if (!room.startsWith(run, at)) return false;
+    at += run.length;
+  }
+  return rest ? at < room.length : at === room.length;
+}
+
+const COLON = 58;
+/** Where the next colon is from each place of the name that was cut up last, or the name's length. */
+const colons = new Uint8Array(MAX_ROOM_LENGTH + 1);
+/** A sum over the name up to each place, so that the sum over any part of it is two of them away. */
+const sums = new Int32Array(MAX_ROOM_LENGTH + 1);
+const powers = new Int32Array(MAX_ROOM_LENGTH + 1).fill(1);
+const BASE = 0x01000193;
+for (let index = 1; index <= MAX_ROOM_LENGTH; index++) {
+  powers[index] = Math.imul(powers[index - 1] as number, BASE);
+}
+
+function sumOf(text: string): number {
+  let sum = 0;
+  for (let index = 0; index < text.length; index++) sum = (Math.imul(sum, BASE) + text.charCodeAt(index)) | 0;
+  return sum;
+}
+
+function cutUp(room: string): void {
+  let sum = 0;
+  for (let index = 0; index < room.length; index++) {
+    sum = (Math.imul(sum, BASE) + room.charCodeAt(index)) | 0;
+    sums[index + 1] = sum;
+  }
+  let colon = room.length;
+  for (let index = room.length; index >= 0; index--) {
+    if (room.charCodeAt(index) === COLON) colon = index;
+    colons[index] = colon;
+  }
+}
 
 /**
- * Grants by patterns with `*` between colons. A room is cut up once, and each of its segments looked up once; what is left
- * to do for each pattern is to compare numbers, until the first that differs.
+ * Tells nearly all rooms that a pattern does not stand for, at a cost that does not grow with the length of what is alike:
+ * a hundred patterns may begin with the same hundred characters.
  */
-class SegmentGrants {
-  readonly #ids = new Map<string, number>();
-  readonly #rows: readonly Row[];
+class Sieve {
+  readonly #lengths: readonly number[];
+  readonly #sums: readonly number[];
+  readonly #rest: boolean;
 
-  constructor(entries: readonly (readonly [SegmentPattern, Actions])[]) {
-    this.#rows = entries.map(([{ segments, rest }, actions]) => ({
-      ids: segments.map((segment) => (segment === undefined ? ANY : this.#idOf(segment))),
-      rest,
-      actions,
-    }));
+  constructor({ runs, rest }: StarPattern) {
+    this.#lengths = runs.map((run) => run.length);
+    this.#sums = runs.map(sumOf);
+    this.#rest = rest;
   }
 
-  #idOf(segment: string): number {
-    if (segment === "") return EMPTY;
-    const id = this.#ids.get(segment) ?? UNKNOWN + 1 + this.#ids.size;
-    this.#ids.set(segment, id);
-    return id;
-  }
-
-  in(room: string): Actions {
-    const ids: number[] = [];
-    const starts: number[] = [];
-    // Of what is behind the longest pattern no more is asked than that it is there.
-    for (let at = 0; at <= room.length && ids.length <= MAX_SEGMENTS; ) {
-      const colon = room.indexOf(":", at);
-      const end = colon < 0 ? room.length : colon;
-      ids.push(end === at ? EMPTY : (this.#ids.get(room.slice(at, end)) ?? UNKNOWN));
-      starts.push(at);
-      at = end + 1;
+  /** Whether the pattern may stand for the name that was cut up last, of this length: `false` is certain. */
+  passes(length: number): boolean {
+    let at = 0;
+    for (let index = 0; index < this.#lengths.length; index++) {
+      if (index > 0) {
+        const colon = colons[at] as number;
+        if (colon === at || colon === length) return false;
+        at = colon;
+      }
+      const run = this.#lengths[index] as number;
+      const end = at + run;
+      if (end > length) return false;
+      const sum = ((sums[end] as number) - Math.imul(sums[at] as number, powers[run] as number)) | 0;
+      if (sum !== this.#sums[index]) return false;
+      at = end;
     }
-    let actions = NO_ACTIONS;
-    for (const row of this.#rows) if (isOf(row, room, ids, starts)) actions |= row.actions;
-    return actions;
+    return this.#rest ? at < length : at === length;
   }
 }
 
-function isOf({ ids, rest }: Row, room: string, roomIds: readonly number[], starts: readonly number[]): boolean {
-  const { length } = ids;
-  if (rest === undefined ? roomIds.length !== length : roomIds.length <= length) return false;
-  for (let index = 0; index < length; index++) {
-    const id = ids[index];
-    if (id === ANY ? roomIds[index] === EMPTY : id !== roomIds[index]) return false;
-  }
-  if (rest === undefined) return true;
-  const start = starts[length] as number;
-  return room.length > start + rest.length && room.startsWith(rest, start);
-}
+/** So few patterns are compared with a room as they are. */
+const FEW_PATTERNS = 8;
 
-/** Which actions are granted in which rooms. A check costs under 5 µs with any 100 patterns and any room (`bench/permissions.ts`). */
+type Entry = { readonly pattern: StarPattern; readonly actions: Actions; readonly sieve: Sieve | undefined };
+
+/** Which actions are granted in which rooms. What a check costs at the most is measured by `bench/permissions.ts`. */
 export class Grants {
   readonly #exact = new Map<string, Actions>();
-  readonly #prefixes: (readonly [string, Actions])[] = [];
-  readonly #segments: SegmentGrants | undefined;
+  readonly #patterns: readonly Entry[];
 
   constructor(entries: Iterable<readonly [Pattern, Actions]>) {
-    const segments: (readonly [SegmentPattern, Actions])[] = [];
+    const patterns: (readonly [StarPattern, Actions])[] = [];
     for (const [pattern, actions] of entries) {
-      if (pattern.kind === "segments") segments.push([pattern, actions]);
-      else if (pattern.kind === "prefix") this.#prefixes.push([pattern.text, actions]);
+      if (pattern.kind === "stars") patterns.push([pattern, actions]);
       else this.#exact.set(pattern.text, (this.#exact.get(pattern.text) ?? NO_ACTIONS) | actions);
     }
-    this.#segments = segments.length === 0 ? undefined : new SegmentGrants(segments);
+    const areFew = patterns.length <= FEW_PATTERNS;
+    this.#patterns = patterns.map(([pattern, actions]) => {
+      return { pattern, actions, sieve: areFew ? undefined : new Sieve(pattern) };
+    });
   }
 
   /** Everything that is granted in the room, by all patterns that stand for it. */
   in(room: string): Actions {
-    let actions = this.#exact.get(room) ?? NO_ACTIONS;
-    for (const [prefix, more] of this.#prefixes) {
-      if (room.length > prefix.length && room.startsWith(prefix)) actions |= more;
+    let granted = this.#exact.get(room) ?? NO_ACTIONS;
+    const isCut = this.#patterns.length > FEW_PATTERNS && room.length <= MAX_ROOM_LENGTH;
+    if (isCut) cutUp(room);
+    for (const { pattern, actions, sieve } of this.#patterns) {
+      // Who may everything already needs no more of the same.
+      if ((actions & ~granted) === 0 || (isCut && !sieve?.passes(room.length))) continue;
+      if (starsMatch(pattern, room)) granted |= actions;
     }
-    return this.#segments === undefined ? actions : actions | this.#segments.in(room);
+    return granted;
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contestants } from "../../bench/support/dialects.js";
-import type { ConnectResult, FanOutResult, IdleResult } from "../../bench/support/results.js";
+import type { ConnectResult, FanOutResult, IdleResult, PermissionsResult } from "../../bench/support/results.js";
 import { lineOf, play } from "./play.js";
 
 test("fan-out counts each event once for each subscriber, for every contestant", async () => {
@@ -27,6 +27,13 @@ test("idle and connect have a row for every contestant", async () => {
     );
   }
   for (const row of connect.rows) assert.ok(row.cpuUsPerConnect > 0, JSON.stringify(row));
+});
+
+test("permissions finds what is granted in every case, and what is not", async () => {
+  const { rows } = lineOf<PermissionsResult>(await play("permissions", "--checks", "200", "--rounds", "2"));
+  assert.ok(rows.length >= 7);
+  assert.equal(Math.max(...rows.map((row) => row.roomLength)), 128);
+  for (const row of rows) assert.ok(row.nsPerCheck > 0, JSON.stringify(row));
 });
 
 test("a wrong flag ends a program with code 2 and one line that names it", async () => {
