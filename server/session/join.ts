@@ -4,7 +4,7 @@ import type { RoomToken } from "../access/tokens.js";
 import { Refusal, whenAnswered } from "../hooks/hooks.js";
 import { fullName } from "../room/names.js";
 import { type Cut, type Joiner, stitch } from "../room/stitch.js";
-import { authorized, type Done, mayBeAsked, type Received } from "./request.js";
+import { authorized, type Done, forbidden, mayBeAsked, type Received } from "./request.js";
 import type { Membership, Session } from "./session.js";
 
 const leftMeanwhile = () => new Refusal("not_joined", "room: left before the join was answered");
@@ -82,9 +82,15 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
     throw leftMeanwhile();
   }
   session.opening.delete(room.shown);
+  // It may have been taken back while the engine or the application was asked.
+  const verdict = session.may("join", room.shown);
+  if (verdict === "no" || (verdict === "open" && session.context.hooks.authorize === undefined)) {
+    session.context.rooms.release(room);
+    throw forbidden("join", room.shown);
+  }
   // A client that has noticed a hole joins again, from where it is: out of the room first, so that the cut is exact.
   session.leave(room.shown);
-  const membership: Membership = { room, state: "joining" };
+  const membership: Membership = { room, state: "joining", byHook: verdict === "open" };
   session.rooms.set(room.shown, membership);
   const joining = new Joining(session, frame.id, membership);
   return stitch(room, frame.since, joining)?.then(

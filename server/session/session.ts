@@ -7,7 +7,7 @@ import type { SessionLimits } from "../access/limits.js";
 import type { Permissions, RoomGrant, Verdict } from "../access/permissions.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
-import { type Hooks, Refusal, whenAnswered } from "../hooks/hooks.js";
+import { type Hooks, inTime, Refusal } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Identities } from "./identity.js";
@@ -62,6 +62,8 @@ export type Membership = {
   readonly room: Room;
   /** `joining` until the cut; `skipping` while the client is too slow for it: it gets nothing, and is told later. */
   state: "joining" | "joined" | "skipping";
+  /** Whether it was the application that let it in. */
+  readonly byHook: boolean;
 };
 
 /** What clients are told of an engine that fails. */
@@ -365,29 +367,31 @@ export class Session {
     return true;
   }
 
-  /** Takes the session out of the rooms it may no longer be in. Those that the application let it into it is asked about. */
+  /**
+   * Takes the session out of the rooms it may no longer be in, since its token allows less, or something was taken back.
+   * What the application has allowed stays so; what it was not asked about before, since it need not be, it is now.
+   */
   checkRooms(): void {
-    for (const name of [...this.rooms].map(([room]) => room)) {
+    for (const [name, membership] of [...this.rooms]) {
       const verdict = this.may("join", name);
-      if (verdict === "no" || (verdict === "open" && this.context.hooks.authorize === undefined)) {
-        this.removeFrom(name, "forbidden");
-      } else if (verdict === "open") this.#askAgain(name);
+      if (verdict === "yes" || (verdict === "open" && membership.byHook)) continue;
+      const ask = verdict === "open" ? this.context.hooks.authorize : undefined;
+      if (ask === undefined) this.removeFrom(name, "forbidden");
+      else void this.#askAgain(name, membership, ask);
     }
   }
 
-  #askAgain(name: string): void {
-    const asked = this.rooms.get(name);
-    const out = (): void => {
-      if (this.rooms.get(name) === asked && this.state === "open") this.removeFrom(name, "forbidden");
-    };
-    this.settle(undefined, () =>
-      whenAnswered(
-        this.context.hooks.authorize?.({ ...this.asker, action: "join", room: name, token: undefined }) ?? false,
-        (may) => {
-          if (may !== true) out();
-        },
-      ),
-    );
+  async #askAgain(name: string, membership: Membership, ask: NonNullable<Hooks["authorize"]>): Promise<void> {
+    let may: unknown = false;
+    try {
+      may = await inTime(ask({ ...this.asker, action: "join", room: name }));
+    } catch (error) {
+      this.context.log.error("the application did not say whether a session may stay in a room", {
+        session: this.id,
+        error: String(error),
+      });
+    }
+    if (may !== true && this.rooms.get(name) === membership) this.removeFrom(name, "forbidden");
   }
 
   /** What the rules, the token and the revocations say, before the application is asked. */
