@@ -1,0 +1,341 @@
+/**
+ * Limits that hold for all nodes together, without asking anybody: each node counts its own, and tells the others once a
+ * second of those who use much. Pure: the time is given, in milliseconds, of a clock that never goes back.
+ */
+import { Rate, waitMsOf } from "./bucket.js";
+
+/** What another node said lapses after so long. */
+export const LAPSE_MS = 3000;
+/** So much of the rate may be published at once. */
+const BURST_MS = 1000;
+/** The same, of a node's share of the rate. */
+const SHARE_BURST_MS = 250;
+/** What the nodes can have let through before they heard of each other, for each of them. */
+const DEBT_MS = 2000;
+/** The most users that are remembered without a session here. */
+const MAX_COOLING = 100_000;
+
+/** One that uses much: who or what, and how much of it there is. */
+export type Told = {
+  /** Users: their key, their sessions on the node, and what they published there since the node told of them before. */
+  readonly users: readonly (readonly [user: string, sessions: number, published: number])[];
+  /** Rooms, and how many clients of the node are in each. */
+  readonly rooms: readonly (readonly [room: string, members: number])[];
+};
+
+/** What a user of a tenant counts as. No two users have the same: a tenant's name has no `|`, and is not empty before one. */
+export const userKey = (tenant: string, user: string): string =>
+  tenant === "" && !user.includes("|") ? user : `${tenant}|${user}`;
+
+/** From how many on a node tells of it: so that what nobody tells of is no more than a quarter of the limit. */
+const tellFrom = (limit: number, nodes: number): number => Math.max(1, Math.ceil(limit / (4 * nodes)));
+
+/** How many of something there are on the other nodes, as they said it last. */
+class ElsewhereCounts {
+  readonly #byName = new Map<string, Map<string, { count: number; at: number }>>();
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  hear(node: string, name: string, count: number, now: number): void {
+    let said = this.#byName.get(name);
+    if (said === undefined) {
+      said = new Map();
+      this.#byName.set(name, said);
+    }
+    said.set(node, { count, at: now });
+  }
+
+  of(name: string, now: number): number {
+    let sum = 0;
+    for (const { count, at } of this.#byName.get(name)?.values() ?? []) if (now - at < LAPSE_MS) sum += count;
+    return sum;
+  }
+
+  sweep(now: number): void {
+    for (const [name, said] of this.#byName) {
+      for (const [node, { at }] of said) if (now - at >= LAPSE_MS) said.delete(node);
+      if (said.size === 0) this.#byName.delete(name);
+    }
+  }
+}
+
+/** What a user uses. All sessions of the user on this node share it. */
+export class UserUse {
+  readonly key: string;
+  /** How many hold it: sessions, those included that move away and do not count any more. */
+  links = 0;
+  sessions = 0;
+  /** Published here and not told yet, in `period`. */
+  published = 0;
+  period = 0;
+  /** The last period in which the others were told of it. */
+  toldIn = -2;
+  /** The bucket of everything that is heard to be published, on all nodes, and the one of this node's share. */
+  fullAt = 0;
+  shareFullAt = 0;
+  line = 0;
+  /** The other nodes on which the user publishes, and when each said so last. */
+  rivals: Map<string, number> | undefined;
+
+  constructor(key: string) {
+    this.key = key;
+  }
+}
+
+export type UserLimits = {
+  /** Sessions at once. */
+  readonly userConnections: number;
+  /** Events a second. */
+  readonly userPublishRate: number;
+};
+
+/**
+ * The users with sessions here, and what they use on all nodes.
+ *
+ * **Publishes.** A bucket of the full rate takes in what is published here at once, and what the others tell once they do.
+ * Where it is empty and others publish too, a node still lets through its share: the rate, divided by the nodes that
+ * publish for the user. So, in any time T, all nodes together let through no more than `rate × 5/4 × T`, and twice the rate
+ * and one more for each node: a second's worth may come at once, and a second passes before the others hear of it. The quarter is what
+ * nobody tells of, since it is too little on each node. What was too much once is made up for: a user who floods all
+ * nodes, rests and floods again gets no more than one who never rests.
+ *
+ * **Sessions.** A new one is refused where there are as many as may be, here and as the others told. What is opened on
+ * several nodes within the second before they hear of each other may be too much, up to the limit on each, and so may the
+ * quarter that nobody tells of. What is there stays: it only keeps new ones out. A session that was told to move counts
+ * where it goes, and no longer where it was.
+ */
+export class UserShares {
+  readonly #limits: UserLimits;
+  readonly #rate: Rate;
+  /** The rates of shares, by the number of other nodes. */
+  readonly #shares: Rate[] = [];
+  readonly #users = new Map<string, UserUse>();
+  /** Those nobody holds, until their buckets are full and what others said has lapsed. */
+  readonly #cooling = new Set<UserUse>();
+  readonly #contested = new Set<UserUse>();
+  readonly #elsewhere = new ElsewhereCounts();
+  /** Those the others are to be told of. */
+  readonly #watched = new Set<UserUse>();
+  #period = 0;
+  #publishedFrom: number;
+  #sessionsFrom: number;
+  /** Called when the others should hear of someone before the second is over. */
+  onNews: () => void = () => undefined;
+
+  constructor(limits: UserLimits) {
+    this.#limits = limits;
+    this.#rate = new Rate(limits.userPublishRate, BURST_MS);
+    this.#publishedFrom = tellFrom(limits.userPublishRate, 1);
+    this.#sessionsFrom = tellFrom(limits.userConnections, 1);
+  }
+
+  /** How many users are remembered. */
+  get size(): number {
+    return this.#users.size + this.#elsewhere.size;
+  }
+
+  /** Whether the user may have one more session. */
+  mayEnter(key: string, now: number): boolean {
+    const here = this.#users.get(key)?.sessions ?? 0;
+    return here + this.#elsewhere.of(key, now) < this.#limits.userConnections;
+  }
+
+  /** Counts a session, whether it may be or not; `leave` is to be called with what this gives. */
+  enter(key: string): UserUse {
+    const use = this.#find(key);
+    this.#cooling.delete(use);
+    use.links++;
+    if (++use.sessions >= this.#sessionsFrom) this.#watch(use);
+    return use;
+  }
+
+  #find(key: string): UserUse {
+    let use = this.#users.get(key);
+    if (use === undefined) {
+      use = new UserUse(key);
+      this.#users.set(key, use);
+    }
+    return use;
+  }
+
+  /** A session that was told to move counts no more; it may go on publishing until it leaves. */
+  moves(use: UserUse): void {
+    use.sessions--;
+  }
+
+  /** A session has ended; `counted`: it was not told to move. */
+  leave(use: UserUse, counted: boolean, now: number): void {
+    if (counted) use.sessions--;
+    if (--use.links > 0) return;
+    if (this.#isIdle(use, now)) this.#forget(use);
+    else this.#cool(use);
+  }
+
+  #isIdle(use: UserUse, now: number): boolean {
+    return use.fullAt <= now && use.rivals === undefined && !this.#watched.has(use);
+  }
+
+  #cool(use: UserUse): void {
+    this.#cooling.add(use);
+    if (this.#cooling.size <= MAX_COOLING) return;
+    const [oldest] = this.#cooling;
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget(use: UserUse): void {
+    this.#users.delete(use.key);
+    this.#cooling.delete(use);
+    this.#contested.delete(use);
+    this.#watched.delete(use);
+  }
+
+  /** Counts a publish: 0. Or refuses it: after how many milliseconds to try again. */
+  publish(use: UserUse, now: number): number {
+    const after = this.#rate.after(use.fullAt, now);
+    const rivals = use.rivals?.size ?? 0;
+    if (rivals === 0) {
+      if (!this.#rate.holds(after, now)) return this.#refuse(use, this.#rate, now, after);
+    } else {
+      const share = this.#shareOf(rivals);
+      const shareAfter = share.after(use.shareFullAt, now);
+      if (!share.holds(shareAfter, now) && !this.#rate.holds(after, now)) {
+        return this.#refuse(use, share, now, shareAfter);
+      }
+      use.shareFullAt = shareAfter;
+    }
+    use.fullAt = Math.min(after, this.#mostDebt(use, now));
+    this.#count(use);
+    return 0;
+  }
+
+  #refuse(use: UserUse, rate: Rate, now: number, after: number): number {
+    use.line = rate.lineAfter(use.line, now, after);
+    return waitMsOf(use.line, now);
+  }
+
+  #shareOf(rivals: number): Rate {
+    this.#shares[rivals] ??= new Rate(this.#limits.userPublishRate / (rivals + 1), SHARE_BURST_MS);
+    return this.#shares[rivals];
+  }
+
+  /** How empty the bucket may be: more cannot have been published before anybody heard of it. */
+  #mostDebt(use: UserUse, now: number): number {
+    return now + this.#rate.burstMs + DEBT_MS * (1 + (use.rivals?.size ?? 0));
+  }
+
+  #count(use: UserUse): void {
+    if (use.period !== this.#period) {
+      use.period = this.#period;
+      use.published = 0;
+    }
+    if (++use.published === this.#publishedFrom) this.#watch(use);
+  }
+
+  #watch(use: UserUse): void {
+    const isNews = use.toldIn < this.#period - 1 || use.sessions >= this.#sessionsFrom;
+    this.#watched.add(use);
+    if (isNews) this.onNews();
+  }
+
+  /**
+   * What the others are to be told: at most `most`, the heaviest first. `ends`: whether the second is over, or this is
+   * news within it. `nodes`: how many there are.
+   */
+  tell(most: number, ends: boolean, nodes: number): Told["users"] {
+    const { userConnections, userPublishRate } = this.#limits;
+    this.#publishedFrom = tellFrom(userPublishRate, nodes);
+    this.#sessionsFrom = tellFrom(userConnections, nodes);
+    const publishedBy = (use: UserUse): number => (use.period === this.#period ? use.published : 0);
+    const weight = (use: UserUse): number => use.sessions / userConnections + publishedBy(use) / userPublishRate;
+    const heaviest = [...this.#watched].sort((a, b) => weight(b) - weight(a)).slice(0, most);
+    const told = heaviest.map((use) => [use.key, Math.max(0, use.sessions), publishedBy(use)] as const);
+    for (const use of heaviest) {
+      use.published = 0;
+      use.toldIn = this.#period;
+    }
+    if (ends) this.#endPeriod();
+    return told;
+  }
+
+  #endPeriod(): void {
+    this.#period++;
+    for (const use of this.#watched) if (use.sessions < this.#sessionsFrom) this.#watched.delete(use);
+  }
+
+  /** Takes what another node told. */
+  hear(node: string, users: Told["users"], now: number): void {
+    for (const [key, sessions, published] of users) {
+      if (sessions > 0) this.#elsewhere.hear(node, key, sessions, now);
+      if (published === 0) continue;
+      const use = this.#find(key);
+      use.rivals ??= new Map();
+      use.rivals.set(node, now);
+      this.#contested.add(use);
+      use.fullAt = Math.min(this.#rate.after(use.fullAt, now, published), this.#mostDebt(use, now));
+      if (use.links === 0) this.#cool(use);
+    }
+  }
+
+  /** Forgets what has lapsed, and who is gone. To be called about once a second. */
+  sweep(now: number): void {
+    this.#elsewhere.sweep(now);
+    for (const use of this.#contested) {
+      for (const [node, at] of use.rivals ?? []) if (now - at >= LAPSE_MS) use.rivals?.delete(node);
+      if (use.rivals?.size !== 0) continue;
+      use.rivals = undefined;
+      this.#contested.delete(use);
+    }
+    for (const use of this.#cooling) if (this.#isIdle(use, now)) this.#forget(use);
+  }
+}
+
+/** Rooms that have about as many members as they may, counted on all nodes as sessions of users are (see `UserShares`). */
+export class RoomShares {
+  readonly #elsewhere = new ElsewhereCounts();
+  /** Those the others are to be told of, each with its limit. */
+  readonly #watched = new Map<string, number>();
+  #nodes = 1;
+  /** Called when the others should hear of a room before the second is over. */
+  onNews: () => void = () => undefined;
+
+  /** How many rooms are remembered. */
+  get size(): number {
+    return this.#watched.size + this.#elsewhere.size;
+  }
+
+  /** Whether a room that has so many members here, the one who asks among them, has no more than `limit` on all nodes. */
+  fits(room: string, here: number, limit: number, now: number): boolean {
+    if (here + (this.#elsewhere.size === 0 ? 0 : this.#elsewhere.of(room, now)) > limit) return false;
+    if (here < tellFrom(limit, this.#nodes)) return true;
+    this.#watched.set(room, limit);
+    this.onNews();
+    return true;
+  }
+
+  /** What the others are to be told: at most `most`, the fullest first. `sizeOf`: how many members a room has here. */
+  tell(most: number, nodes: number, sizeOf: (room: string) => number): Told["rooms"] {
+    this.#nodes = nodes;
+    const full: [room: string, members: number, weight: number][] = [];
+    for (const [room, limit] of this.#watched) {
+      const members = sizeOf(room);
+      if (members < tellFrom(limit, nodes)) this.#watched.delete(room);
+      else full.push([room, members, members / limit]);
+    }
+    return full
+      .sort((a, b) => b[2] - a[2])
+      .slice(0, most)
+      .map(([room, members]) => [room, members] as const);
+  }
+
+  /** Takes what another node told. */
+  hear(node: string, rooms: Told["rooms"], now: number): void {
+    for (const [room, members] of rooms) this.#elsewhere.hear(node, room, members, now);
+  }
+
+  /** Forgets what has lapsed. To be called about once a second. */
+  sweep(now: number): void {
+    this.#elsewhere.sweep(now);
+  }
+}
