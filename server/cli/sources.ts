@@ -46,10 +46,20 @@ const didYouMean = (name: string, names: readonly string[], otherwise: string): 
 };
 
 /** What a command may be told that is no setting. */
-export type Switch = "check" | "json" | "watch" | "help";
+export type Switch = "check" | "json" | "watch" | "new-secret" | "help";
 const flags = new Map(settingInfos.map((info) => [info.flag, info]));
 
-export type Flags = Source & { readonly config: string | undefined; readonly switches: ReadonlySet<Switch> };
+export type Flags = Source & {
+  readonly config: string | undefined;
+  readonly switches: ReadonlySet<Switch>;
+  /** The command's own options that take a value, by their names, with all that was given. */
+  readonly options: ReadonlyMap<string, readonly string[]>;
+};
+
+/** Options of one command that take a value and may be given more than once; and where its help is. */
+export type OwnOptions = { readonly names: readonly string[]; readonly help: string };
+
+const NO_OPTIONS: OwnOptions = { names: [], help: "roomcast serve --help" };
 
 /** The arguments one by one; `parseArgs` knows which of them take a value, and the checks are ours. */
 function tokensOf(args: readonly string[], flagNames: readonly string[], isSwitch: (name: string) => boolean) {
@@ -61,13 +71,15 @@ function tokensOf(args: readonly string[], flagNames: readonly string[], isSwitc
 }
 
 /**
- * Reads the flags of a command that knows these switches. What is wrong with them is in `lines`; an argument is not
- * repeated there, since it may be a secret.
+ * Reads the flags of a command that knows these switches and options beside the settings. What is wrong with them is in
+ * `lines`; an argument is not repeated there, since it may be a secret.
  */
-export function readFlags(args: readonly string[], switches: readonly Switch[]): Flags {
+export function readFlags(args: readonly string[], switches: readonly Switch[], own = NO_OPTIONS): Flags {
   const given = new Map<string, string | undefined>();
+  const options = new Map<string, string[]>();
   const lines: string[] = [];
-  const flagNames = [...flags.keys(), "--config", ...switches.map((name) => `--${name}`)];
+  const ownFlags = [...switches, ...own.names].map((name) => `--${name}`);
+  const flagNames = [...ownFlags, ...flags.keys(), "--config"];
   const isSwitch = (name: string): boolean => (switches as readonly string[]).includes(name);
   let ofUnknown = -1;
   for (const token of tokensOf(args, flagNames, isSwitch)) {
@@ -77,17 +89,19 @@ export function readFlags(args: readonly string[], switches: readonly Switch[]):
     if (token.kind !== "option") continue;
     const flag = token.rawName === "-h" ? "--help" : `--${token.name}`;
     const known = flagNames.includes(flag);
-    const end = known ? "" : didYouMean(flag, flagNames, "roomcast serve --help lists them");
+    const end = known ? "" : didYouMean(flag, flagNames, `${own.help} lists them`);
     if (!known) lines.push(`${shown(token.rawName)}: no such option; ${end}`);
-    else if (given.has(flag)) lines.push(`${flag}: expected once, got it again`);
+    else if (given.has(flag) && !own.names.includes(token.name)) lines.push(`${flag}: expected once, got it again`);
     else if (isSwitch(token.name) && token.value !== undefined) lines.push(`${flag}: expected no value, got one`);
     else if (!isSwitch(token.name) && token.name !== "h" && token.value === undefined)
       lines.push(`${flag}: expected a value, got nothing`);
     if (!known && token.value === undefined) ofUnknown = token.index + 1;
     given.set(flag, token.value);
+    if (own.names.includes(token.name) && token.value !== undefined)
+      options.set(token.name, [...(options.get(token.name) ?? []), token.value]);
   }
   const set = new Set(switches.filter((name) => given.has(`--${name}`)));
-  return { ...flagValues(given), lines, config: given.get("--config"), switches: set };
+  return { ...flagValues(given), lines, config: given.get("--config"), switches: set, options };
 }
 
 function flagValues(given: ReadonlyMap<string, string | undefined>): Omit<Source, "lines"> {
