@@ -1,5 +1,6 @@
 /** The numbers of a node, for Prometheus. The parts keep them as plain numbers; they are read when somebody asks. */
 import { Counter, Gauge, Registry } from "prom-client";
+import type { AddressReason } from "./access/address-limits.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { RefusalReason } from "./transport/admission.js";
 
@@ -27,7 +28,7 @@ export type NodeNumbers = {
   readonly rooms: number;
   readonly drain: DrainNumbers;
   /** Connections that were not taken, by why; a total each. */
-  readonly refused: Readonly<Record<RefusalReason | "draining", number>>;
+  readonly refused: Readonly<Record<RefusalReason | AddressReason | "draining", number>>;
   /** Connections that have not been welcomed yet. */
   readonly handshakes: number;
   /** Reads of a room's log; a total. */
@@ -88,7 +89,7 @@ const ofNode: readonly Definition<NodeNumbers>[] = [
   },
   {
     name: "roomcast_refused_connections_total",
-    help: "Connections that were not taken, by why: too many in a second, too many not welcomed yet, too many at all, or the node drains.",
+    help: "Connections that were not taken, by why: too many in a second, too many not welcomed yet, too many at all, too many in a second or at once from one address, or the node drains.",
     kind: "counter",
     label: "reason",
     read: ({ refused }) => refused,

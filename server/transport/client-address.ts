@@ -83,8 +83,9 @@ export class TrustedProxies {
     }
   }
 
-  #trusts(address: string): boolean {
-    return isIP(address) !== 0 && this.#list.check(address, familyOf(address));
+  /** Whether the address, as `normalAddress` writes it, is a balancer's. */
+  trusts(address: string): boolean {
+    return !this.#isEmpty && isIP(address) !== 0 && this.#list.check(address, familyOf(address));
   }
 
   /**
@@ -95,12 +96,12 @@ export class TrustedProxies {
    */
   addressOf(peer: string, forwardedFor: () => string): string {
     let from = normalAddress(peer);
-    if (this.#isEmpty || !this.#trusts(from)) return from;
+    if (!this.trusts(from)) return from;
     for (const entry of fromTheEnd(forwardedFor())) {
       const address = addressIn(entry);
       if (address === undefined) return from;
       from = address;
-      if (!this.#trusts(address)) return from;
+      if (!this.trusts(address)) return from;
     }
     return from;
   }

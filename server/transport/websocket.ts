@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
 import { type CloseCode, closeCodes } from "../../protocol/codes.js";
+import { AddressLimits, type AddressReason, type AddressSettings, type AddressUse } from "../access/address-limits.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
 import type { Sessions } from "../session/sessions.js";
@@ -11,7 +12,8 @@ import { refuse } from "./listener.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
 export type WebSocketOptions = OriginRules &
-  AdmissionLimits & {
+  AdmissionLimits &
+  AddressSettings & {
     readonly maxFrameBytes: number;
     readonly maxBackpressureBytes: number;
     readonly idleTimeoutMs: number;
@@ -32,10 +34,12 @@ const MAX_REASON_BYTES = 123;
 const SENT = 1;
 
 /** What whoever asks by hand is told. */
-const REFUSALS: { readonly [reason in RefusalReason]: string } = {
+const REFUSALS: { readonly [reason in RefusalReason | AddressReason]: string } = {
   rate: "too many connections in too short a time: come back later",
   handshakes: "too many connections that have not been welcomed yet: come back later",
   full: "as many connections as this server takes are open",
+  address_rate: "too many connections from your address in too short a time (addressRate): come back later",
+  address_connections: "as many connections from your address as are taken (addressConnections) are open",
 };
 
 const topicOf = (room: string, codec: ServerCodec): string => (codec.binary ? `m${room}` : `j${room}`);
@@ -57,6 +61,8 @@ class WebSocketLink implements Link {
   session: Session | undefined;
   /** After how many milliseconds a client that is refused may come back; `undefined` for one that is taken. */
   retryMs: number | undefined;
+  /** Where it counts among its address's; nowhere if it is refused, or a balancer's. */
+  use: AddressUse | undefined;
   #looking = false;
 
   constructor(
@@ -128,6 +134,8 @@ export class WebSockets {
   #next = 0;
   /** Says who may connect, and counts who may not. */
   readonly admission: Admission;
+  /** The same, by address. */
+  readonly addresses: AddressLimits;
   /** How many connections were refused since this node takes none any more. */
   turnedAway = 0;
   /** Sockets that are open, those included whose close is under way. */
@@ -137,12 +145,18 @@ export class WebSockets {
   #lookAtBytes = 0;
   #taking = true;
 
+  /** How many connections were not taken, by why. */
+  get refused(): Readonly<Record<RefusalReason | AddressReason | "draining", number>> {
+    return { ...this.admission.refused, ...this.addresses.refused, draining: this.turnedAway };
+  }
+
   /** Registers the route, so that `publish` may be called from here on (before the first route it would crash). */
   constructor(app: TemplatedApp, options: WebSocketOptions, onError: (error: unknown) => void) {
     this.#app = app;
     this.#options = options;
     this.#trusted = new TrustedProxies(options.trustProxy);
     this.admission = new Admission(options);
+    this.addresses = new AddressLimits(options);
     this.#onError = onError;
     app.ws<UserData>("/v1/socket", {
       maxPayloadLength: options.maxFrameBytes * OVERSIZE,
@@ -192,6 +206,7 @@ export class WebSockets {
   }
 
   #beat(slot: number, slots: number): void {
+    this.addresses.sweep(performance.now());
     for (const codec of CODECS) {
       for (let at = slot; at < HEARTBEAT_SLOTS; at += slots) {
         this.#app.publish(heartbeatTopic(at, codec), codec.encode({ type: "heartbeat" }), codec.binary);
@@ -235,16 +250,15 @@ export class WebSockets {
       unavailable(response, 1000, "this node is starting or ending: connect again, and come to another");
       return;
     }
-    if (sessions.handshakes >= this.#options.maxHandshakes) sessions.giveWay();
-    const refused = this.admission.refuse(performance.now(), this.open, sessions.handshakes);
+    // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
+    const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+    const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
+    const { refused, use } = this.#admit(sessions, address);
     if (refused?.accept === false) {
       unavailable(response, refused.retryMs, REFUSALS[refused.reason]);
       return;
     }
     this.#next = (this.#next + 1) % HEARTBEAT_SLOTS;
-    // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
-    const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
-    const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
     const link = new WebSocketLink(
       verdict.codec,
       origin === "" ? undefined : origin,
@@ -253,14 +267,28 @@ export class WebSockets {
       this.#farewells,
     );
     link.retryMs = refused?.retryMs;
+    link.use = use;
     // No extension is offered: compression would cost memory for every connection.
     response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
+  }
+
+  /** Whether one more may come in; first by its address, so that one address alone keeps no others out. */
+  #admit(sessions: Sessions, address: string) {
+    const now = performance.now();
+    // What came through a balancer that does not say from where: everyone behind it would be one.
+    const use = this.#trusted.trusts(address) ? undefined : this.addresses.find(address);
+    const byAddress = use && this.addresses.refuse(use, now);
+    if (byAddress !== undefined) return { refused: byAddress, use: undefined };
+    if (sessions.handshakes >= this.#options.maxHandshakes) sessions.giveWay();
+    const refused = this.admission.refuse(now, this.open, sessions.handshakes);
+    return { refused, use: refused === undefined ? use : undefined };
   }
 
   #opened(ws: WebSocket<UserData>): void {
     this.open++;
     const { link } = ws.getUserData();
     link.ws = ws;
+    if (link.use !== undefined) link.use = this.addresses.take(link.use, performance.now());
     // A browser cannot read the headers of an HTTP answer, so it is let in to be told when to come back.
     if (link.retryMs === undefined) link.session = this.#sessions?.open(link);
     else link.close(closeCodes.overloaded, JSON.stringify({ retryMs: link.retryMs }));
@@ -283,6 +311,7 @@ export class WebSockets {
     this.open--;
     this.#farewells.ended(ws);
     const { link } = ws.getUserData();
+    if (link.use !== undefined) this.addresses.left(link.use, performance.now());
     link.ws = undefined;
     link.session?.ended();
   }

@@ -83,7 +83,14 @@ test("each metric says its own number, also where it has become smaller", async 
   const next = (): number => number++;
   const numbers = (): NodeNumbers => ({
     ...{ state: "ready", connections: next(), sessions: next(), handshakes: next(), rooms: next() },
-    refused: { rate: next(), handshakes: next(), full: next(), draining: next() },
+    refused: {
+      rate: next(),
+      handshakes: next(),
+      full: next(),
+      address_rate: next(),
+      address_connections: next(),
+      draining: next(),
+    },
     ...{ logReads: next(), strays: next(), publishedBytes: next(), problems: next() },
     drain: { left: next(), moved: next(), closed: next() },
   });
@@ -91,10 +98,10 @@ test("each metric says its own number, also where it has become smaller", async 
   t.after(() => metrics.close());
   const first = samplesIn(await metrics.text());
   const counted = [...first].filter(([, value]) => value >= 1000 && value < number);
-  assert.equal(new Set(counted.map(([, value]) => value)).size, 15, "some number is said twice, or not at all");
+  assert.equal(new Set(counted.map(([, value]) => value)).size, 17, "some number is said twice, or not at all");
   number = 1000;
   assert.deepEqual(samplesIn(await metrics.text()).get("roomcast_connections"), first.get("roomcast_connections"));
-  for (const reason of ["rate", "handshakes", "full", "draining"])
+  for (const reason of ["rate", "handshakes", "full", "address_rate", "address_connections", "draining"])
     assert.ok(first.has(`roomcast_refused_connections_total{reason="${reason}"}`));
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LAPSE_MS, RoomShares, userKey, UserShares, type UserUse } from "../../server/access/shares.js";
+import { LAPSE_MS, RoomShares, UserShares, type UserUse, userKey } from "../../server/access/shares.js";
 import { Random } from "../support/random.js";
 
 const EVERYONE = 300;
