@@ -3,6 +3,7 @@
  * `docs/settings.schema.json` and the table in `docs/operations.md`.
  */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { describe } from "../protocol/fields.js";
 import { roomActions } from "./access/actions.js";
@@ -34,6 +35,15 @@ const parsedBy = (parse: (text: string) => unknown) =>
       context.addIssue({ code: "custom", message: expected });
     }
   });
+
+/** Throws where there is no file that can be read. */
+function readSome(path: string): void {
+  try {
+    readFileSync(path);
+  } catch (error) {
+    throw new Error(`expected a file that can be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
 
 const WEEK_MS = 604_800_000;
 const HOUR_MS = 3_600_000;
@@ -279,7 +289,7 @@ export const settings = z.strictObject({
     .describe(
       "How long the streams of NATS keep an event, in milliseconds; longer than any history, since positions of silent rooms hold so long.",
     ),
-  natsCredentials: z.string("a file's path").optional().describe("The file with the credentials for NATS (.creds)."),
+  natsCredentials: parsedBy(readSome).optional().describe("The file with the credentials for NATS (.creds)."),
   namespace: text(/^[A-Za-z0-9_-]{1,32}$/, "1 to 32 characters of A-Z a-z 0-9 _ -")
     .default("roomcast")
     .describe(
@@ -448,11 +458,14 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     const expected = `at most ${maxFrameBytes}, since no frame may be longer (maxFrameBytes)`;
     wrong.push(wrongValue(["kinds", kind, "maxEventBytes"], expected, String(maxEventBytes)));
   }
-  const { natsRetentionMs } = values;
-  for (const [kind, longest] of longestOnNats(values)) {
-    if (natsRetentionMs === undefined || longest <= natsRetentionMs) continue;
-    const expected = `at least ${longest}, which the kind ${JSON.stringify(kind)} asks for by history.ageMs or keyWindowMs`;
-    wrong.push(wrongValue(["natsRetentionMs"], expected, String(natsRetentionMs)));
+  const { natsRetentionMs = Number.POSITIVE_INFINITY } = values;
+  const tooLong = longestOnNats(values).filter(([, longest]) => longest > natsRetentionMs);
+  for (const [kind, longest] of tooLong.some(([name]) => name === "*") ? tooLong.slice(-1) : tooLong) {
+    const least = `at least ${longest}, which the kind ${JSON.stringify(kind)} asks for by history.ageMs or keyWindowMs`;
+    const most = `history.ageMs and keyWindowMs of at most ${natsRetentionMs}, since natsRetentionMs is that`;
+    const isSet = "natsRetentionMs" in given;
+    const retention = wrongValue(["natsRetentionMs"], least, String(natsRetentionMs));
+    wrong.push(isSet ? retention : wrongValue(["kinds", kind], most, String(longest)));
   }
   const shards = (values.redis ?? []).map((shard) => parseRedisShard(shard));
   const twice = shards.find(({ name }, index) => shards.findIndex((other) => other.name === name) < index);
@@ -472,11 +485,13 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
   return wrong;
 }
 
-/** The kinds that NATS holds, each with the longest time that anything of it is to be known, in milliseconds. */
+/** The kinds that NATS holds, "*" last, each with the longest time that anything of it is to be known, in milliseconds. */
 function longestOnNats({ redis = [], nats = [], kinds }: Partial<Settings>): [string, number][] {
   if (kinds === undefined) return [];
   const rulesFor = rulesOf({ redis, nats, kinds });
-  const named = [...new Set([...Object.keys(kinds), "*"])].map((kind) => [kind, rulesFor(kind)] as const);
+  const named = [...Object.keys(kinds).filter((kind) => kind !== "*"), "*"].map(
+    (kind) => [kind, rulesFor(kind)] as const,
+  );
   return named
     .filter(([, { engine }]) => engine === "nats")
     .map(([kind, { history, keyWindowMs }]) => [kind, Math.max(history.ageMs, keyWindowMs)]);

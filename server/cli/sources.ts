@@ -82,13 +82,18 @@ export function readFlags(args: readonly string[], switches: readonly Switch[], 
   const flagNames = [...ownFlags, ...flags.keys(), "--config"];
   const isSwitch = (name: string): boolean => (switches as readonly string[]).includes(name);
   let ofUnknown = -1;
+  let ofLetters = -1;
   for (const token of tokensOf(args, flagNames, isSwitch)) {
     // What stands behind an unknown option is its value, and wrong with it.
     if (token.kind === "positional" && token.index !== ofUnknown)
       lines.push("expected options that start with --, got an argument without");
     if (token.kind !== "option") continue;
-    const flag = token.rawName === "-h" ? "--help" : `--${token.name}`;
-    const known = flagNames.includes(flag);
+    const isHelp = args[token.index] === "-h";
+    const flag = isHelp ? "--help" : `--${token.name}`;
+    const known = flagNames.includes(flag) && (isHelp || token.rawName.startsWith("--"));
+    // Several letters behind one dash are taken for as many options: one line is enough.
+    if (token.index === ofLetters) continue;
+    if (!token.rawName.startsWith("--")) ofLetters = token.index;
     const end = known ? "" : didYouMean(flag, flagNames, `${own.help} lists them`);
     if (!known) lines.push(`${shown(token.rawName)}: no such option; ${end}`);
     else if (given.has(flag) && !own.names.includes(token.name)) lines.push(`${flag}: expected once, got it again`);
@@ -96,7 +101,7 @@ export function readFlags(args: readonly string[], switches: readonly Switch[], 
     else if (!isSwitch(token.name) && token.name !== "h" && token.value === undefined)
       lines.push(`${flag}: expected a value, got nothing`);
     if (!known && token.value === undefined) ofUnknown = token.index + 1;
-    given.set(flag, token.value);
+    if (known || token.rawName.startsWith("--")) given.set(flag, token.value);
     if (own.names.includes(token.name) && token.value !== undefined)
       options.set(token.name, [...(options.get(token.name) ?? []), token.value]);
   }

@@ -44,7 +44,7 @@ export function serveOnce(args: readonly string[], env: Start["env"] = {}): Prom
 export function faultsOf({ named, from }: Start, { code, signal, stdout, stderr }: Ending): string[] {
   const lines = stderr.split("\n").slice(0, -1);
   const [line = ""] = lines;
-  const isNamed = line.startsWith(named) && /^(\[\d\]|\.[\w.[\]]+)?: /.test(line.slice(named.length));
+  const isNamed = line.startsWith(named) && /^(: |\.|\[)/.test(line.slice(named.length));
   const isClear = /: (expected .+, got .+|no such (setting|option); .+|expected .+)$/.test(line);
   const checks: [boolean, string][] = [
     [signal === null && code === 2, `exit code 2, got ${signal ?? code}`],

@@ -76,7 +76,7 @@ export const wrongValues: { readonly [Name in SettingName]: readonly unknown[] }
   natsReplicas: notWhole(1, 5),
   natsStorage: ["", "disk", 5, null],
   natsRetentionMs: [...notWhole(60_000, 31_536_000_000), "1d"],
-  natsCredentials: [5, null],
+  natsCredentials: ["/no/such/file.creds", "/", "", 5, null, PRIVATE_KEY],
   namespace: ["", "a b", "a:b", "a|b", "x".repeat(33), 5, null],
   engineTimeoutMs: notWhole(50, 60_000),
   probeMs: notWhole(100, 60_000),
