@@ -40,6 +40,7 @@ Usage: roomcast [COMMAND] [OPTIONS]
 
 Commands:
   serve                starts a node; what happens without a command
+  token                makes and checks tokens for clients
   nodes                lists the nodes of a cluster
   disconnect USER      ends every session of a user, on all nodes
   remove USER ROOM     takes a user out of a room, on all nodes
@@ -97,4 +98,39 @@ ${does}
 ${ASKING}
 
 Exit codes: 0 done, 1 the engine cannot be reached or a node did not answer, 2 wrong settings.`;
+}
+
+export function tokenHelp(): string {
+  return `Usage: roomcast token [OPTIONS]               makes a token
+       roomcast token --check [OPTIONS]       reads a token from standard input and says what it is good for
+       roomcast token --new-secret            prints a new secret
+       roomcast token --new-key TYPE --key FILE
+                                              makes a private key: ed25519, ec or rsa
+
+The token goes to standard output alone; on a terminal, what it says goes to standard error.
+
+What it says:
+  --user NAME                who the client is; without it, nobody in particular
+  --room 'PATTERN=ACTIONS'   what it may in which rooms, such as 'chat:*=join,publish'; as often as needed.
+                             Actions: join, publish, history, members. In a pattern * is a segment between
+                             colons, or everything that follows; {sub} is the user
+  --only-room ROOM           makes a token to join this one room with, and no other
+  --may ACTIONS              with --only-room: what it may there; by default join, history, members
+  --expires TIME             when it ends: 90s, 15m, 2h, 7d; by default 1h
+  --tenant NAME              whose rooms these are
+  --info JSON                what the application's hooks are told of the client
+  --id TEXT                  what it can be revoked by; by default a random one
+  --issuer TEXT, --audience TEXT
+                             by default the first that the settings trust
+
+What signs it: the secret of the settings (ROOMCAST_SECRET, or the file of --config), or
+  --secret-file FILE         a file with a secret
+  --key FILE                 a private key in PEM: RSA signs RS256, EC on P-256 ES256, Ed25519 EdDSA
+  --key-id TEXT              what the key is called in the token
+
+With --check the same settings count as for roomcast serve, from the same flags, variables and file; --json prints
+what was found as JSON. --new-key writes the private key to a new file that only you can read, and prints the
+public key, for tokenKeys.
+
+Exit codes: 0 made or accepted, 1 refused, 2 wrong arguments or settings.`;
 }

@@ -3,6 +3,7 @@ import { versionOf } from "../version.js";
 import { commandsHelp } from "./help.js";
 import { nodes } from "./nodes.js";
 import { serve } from "./serve.js";
+import { token } from "./token.js";
 import { disconnect, remove } from "./users.js";
 
 /** The variables of a process: `process.env`. */
@@ -10,7 +11,7 @@ export type Environment = { readonly [name: string]: string | undefined };
 
 /** A command takes what stands behind its name, and sets `process.exitCode`. */
 const commands: { readonly [name: string]: (args: readonly string[], env: Environment) => Promise<void> } = {
-  ...{ serve, nodes, disconnect, remove },
+  ...{ serve, token, nodes, disconnect, remove },
 };
 
 /** Does what the arguments ask for; without a command it serves. Exit code 2 says that the arguments are wrong. */
