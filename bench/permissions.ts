@@ -77,7 +77,7 @@ const cases: readonly Case[] = [
 
 const kinds = Array.from({ length: flags.kinds }, (_, index) => [`k${index}`, { allow: { user: [] } }] as const);
 const rules = new AccessRules(Object.fromEntries(kinds), { isOpen: false, maxFrameBytes: 65_536 });
-const permissions = new Permissions(rules, { isRevoked: () => undefined, denied: () => 0 });
+const permissions = new Permissions(rules, { isRevoked: () => undefined, concerns: () => false, denied: () => 0 });
 
 /** Nanoseconds of CPU a check, of one round. */
 function play({ name, pattern, room, isGranted }: Case, first: number): number {

@@ -7,6 +7,7 @@ import { isTenant } from "./access/access.js";
 import { Jwks } from "./access/jwks.js";
 import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
 import { Permissions } from "./access/permissions.js";
+import type { Revoke } from "./access/revocation.js";
 import { Revocations } from "./access/revocations.js";
 import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
@@ -21,6 +22,7 @@ import { createLog, type Log } from "./log.js";
 import type { MetricsSource } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
 import { nativeProblem } from "./native.js";
+import { Revoking, revocationsRoom } from "./revoking.js";
 import { fullName, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
 import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
@@ -42,7 +44,7 @@ export type {
   Identity,
   PublishQuestion,
 } from "./hooks/hooks.js";
-export type { Count, Counts, Log, NodeInfo, Position, Settings, SettingsInput };
+export type { Count, Counts, Log, NodeInfo, Position, Revoke, Settings, SettingsInput };
 export { ConfigError, ListenError, ProtocolError, Refusal };
 
 /** Settings as in `docs/operations.md`, and the application's hooks. */
@@ -59,6 +61,11 @@ export type PublishOptions = {
   readonly from?: string;
   /** Whose room it is; left out: the room of a server without tenants. */
   readonly tenant?: string;
+};
+
+export type UserOptions = {
+  /** Whose user it is; left out: one of a server without tenants. */
+  readonly tenant?: string | undefined;
 };
 
 /** How long a start waits for engines that cannot be reached yet, in milliseconds. */
@@ -88,9 +95,17 @@ export interface Server {
    * user may come back is for `authenticate` to say. Resolves with how many there were. Rejects with `ProtocolError` for
    * what cannot be a user, and with `EngineError` where the other nodes cannot be asked; it is done on this one then too.
    */
-  disconnect(user: string): Promise<Count>;
+  disconnect(user: string, options?: UserOptions): Promise<Count>;
   /** Takes the user's sessions out of the room, on all nodes, and tells each. Resolves and rejects as `disconnect` does. */
-  remove(user: string, room: string): Promise<Count>;
+  remove(user: string, room: string, options?: UserOptions): Promise<Count>;
+  /**
+   * Takes back a token, all of a user's tokens, a user's right to be connected, or actions in rooms, on all nodes, until
+   * the tokens that allow it have expired. Sessions that it concerns are closed (code 4200) or taken out of the rooms.
+   * Resolves once it is in the log that all nodes read, and done on this one. Rejects with `ProtocolError` for what cannot
+   * be, naming the field, and with `EngineError` where the log cannot be written now: it is done on this node then too, and
+   * is written later.
+   */
+  revoke(what: Revoke): Promise<void>;
   /** How many clients and open rooms there are, on all nodes. Rejects with `EngineError` where they cannot be asked. */
   counts(): Promise<Counts>;
   /** How many clients are in the room, on all nodes. Rejects as `counts` does, and with `ProtocolError`. */
@@ -168,7 +183,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     openBroker: await openEngine(settings, demandsOf(settings), log),
     fanout: sockets,
     rulesFor,
-    reserved: { deliver: (room, events) => cluster.deliver(room, events), suspect: () => cluster.suspect() },
+    reserved: {
+      deliver: (room, events) => revoking.deliver(room, events) || cluster.deliver(room, events),
+      suspect: (room) => revoking.suspect(room) || cluster.suspect(),
+    },
     lingerMs: settings.lingerMs,
     checkMs: settings.checkMs,
   });
@@ -182,8 +200,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       problems: rooms.broker.problems(),
       draining: state === "closing",
     }),
-    disconnect: (user) => sessions.disconnect(user),
-    remove: (user, room) => sessions.takeOut(user, room),
+    disconnect: (user, tenant) => sessions.disconnect(user, tenant),
+    remove: (user, tenant, room) => sessions.takeOut(user, tenant, room),
+    revoke: (revocation) => revoking.revokeWritten(revocation),
     count: (room) => rooms.find(room)?.size ?? 0,
   };
   const { node: name, leaseMs } = settings;
@@ -206,7 +225,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     helloTimeoutMs: settings.helloTimeoutMs,
     publishedBytes: () => sockets.publishedBytes,
   });
-  const problems = (): string[] => [...(state === "ready" ? [] : [state]), ...rooms.broker.problems()];
+  const enforce = async () => void (await sessions.checkRevoked());
+  const { maxTokenLifeMs } = settings;
+  const revoking = new Revoking({ broker: rooms.broker, revocations, maxTokenLifeMs, enforce, log });
+  const problems = (): string[] => [
+    ...(state === "ready" ? [] : [state]),
+    ...rooms.broker.problems(),
+    ...revoking.problems(),
+  ];
   listener.serve(httpRoutes({ problems, engines: enginesIn(settings), page: settings.page }), failed);
   const onClosing = () => {
     state = "closing";
@@ -234,6 +260,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     rooms,
     sessions,
     cluster,
+    revoking,
     jwks,
     metrics,
     failed,
@@ -241,6 +268,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   });
   await server.listen();
   await Promise.all([reached(rooms.broker, log), jwks?.start()]);
+  await revoking.start();
   if (state === "starting") state = "ready";
   // It goes on trying by itself where the engine is away.
   void cluster.start();
@@ -280,6 +308,7 @@ function demandsOf(settings: Settings): EngineDemands {
     engineOf: (room) => rulesFor(kindOf(shownName(room))).engine,
     maxHistory: Math.max(0, ...onNats.map(({ history }) => history.size)),
     maxKeyWindowMs: Math.max(1000, ...onNats.map(({ keyWindowMs }) => keyWindowMs)),
+    own: revocationsRoom(settings.maxTokenLifeMs),
   };
 }
 
@@ -303,6 +332,7 @@ type Parts = {
   readonly rooms: Rooms;
   readonly sessions: Sessions;
   readonly cluster: Cluster;
+  readonly revoking: Revoking;
   readonly jwks: Jwks | undefined;
   readonly metrics: MetricsSource;
   readonly failed: (error: unknown) => void;
@@ -364,7 +394,7 @@ class Node implements Server {
   }
 
   problems(): readonly string[] {
-    return this.#parts.rooms.broker.problems();
+    return [...this.#parts.rooms.broker.problems(), ...this.#parts.revoking.problems()];
   }
 
   async publish(
@@ -401,12 +431,17 @@ class Node implements Server {
     return this.#parts.cluster.nodes();
   }
 
-  disconnect(user: string): Promise<Count> {
-    return this.#parts.cluster.disconnect(user);
+  disconnect(user: string, { tenant }: UserOptions = {}): Promise<Count> {
+    return this.#parts.cluster.disconnect(user, tenant);
   }
 
-  remove(user: string, room: string): Promise<Count> {
-    return this.#parts.cluster.remove(user, room);
+  remove(user: string, room: string, { tenant }: UserOptions = {}): Promise<Count> {
+    return this.#parts.cluster.remove(user, room, tenant);
+  }
+
+  // What is wrong rejects, like everything else.
+  async revoke(what: Revoke): Promise<void> {
+    await this.#parts.revoking.revoke(what);
   }
 
   counts(): Promise<Counts> {
@@ -456,7 +491,7 @@ class Node implements Server {
   }
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
-    const { listener, sockets, rooms, sessions, cluster, jwks, log, settings, onClosing } = this.#parts;
+    const { listener, sockets, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
@@ -471,6 +506,7 @@ class Node implements Server {
     await lookUntil(() => sessions.pending === 0);
     try {
       await cluster.close();
+      await revoking.close();
       await rooms.close();
       await lookUntil(() => sockets.open === 0);
     } finally {

@@ -18,6 +18,8 @@ export type RoomGrant = {
 export interface TakenBack {
   /** Why what the session goes by is not good any more; `undefined`: it is. `now` in Unix milliseconds. */
   isRevoked(access: Access, now: number): string | undefined;
+  /** Whether anything was ever taken from the user: asked before every room of a session is looked at. */
+  concerns(access: Access): boolean;
   /** The actions that were taken from the user in the room, by its shown name. */
   denied(access: Access, room: string, now: number): Actions;
 }
@@ -43,6 +45,26 @@ export class Permissions {
     const byRoom = grant !== undefined && this.#holds(grant, access, now) ? grant.actions : NO_ACTIONS;
     const granted = (access.grants?.in(room) ?? NO_ACTIONS) | byRoom;
     return has(granted & allow.token, action) ? "yes" : "open";
+  }
+
+  /** Whether it was taken from the session, whatever else allows it. */
+  isTaken(action: RoomAction, room: string, access: Access): boolean {
+    const now = Date.now();
+    return (
+      has(this.#takenBack.denied(access, room, now), action) || this.#takenBack.isRevoked(access, now) !== undefined
+    );
+  }
+
+  /** Of these rooms, by their names as the client knows them, those that the session may not be in any more. */
+  lost(rooms: Iterable<string>, access: Access): string[] {
+    if (!this.#takenBack.concerns(access)) return [];
+    const now = Date.now();
+    return [...rooms].filter((room) => has(this.#takenBack.denied(access, room, now), "join"));
+  }
+
+  /** Whether the room token is good for anything. */
+  honours(grant: RoomGrant, access: Access): boolean {
+    return this.#holds(grant, access, Date.now());
   }
 
   #holds({ expiresAt, tokenId, issuedAt }: RoomGrant, { user, tenant }: Access, now: number): boolean {

@@ -125,6 +125,11 @@ export class Revocations {
     return user === undefined ? undefined : this.#tenants.get(tenant)?.get(user);
   }
 
+  /** Whether anything is remembered of the session's user: if not, nothing was taken from it in any room. */
+  concerns(access: Access): boolean {
+    return this.#tenants.size > 0 && this.#of(access) !== undefined;
+  }
+
   /** Why what the session goes by is not good any more, for a developer; `undefined`: it is. */
   isRevoked(access: Access, now: number): string | undefined {
     if (this.#all.size === 0) return undefined;

@@ -10,7 +10,7 @@ import { type Broker, EngineError, type LogRules, RESERVED } from "../engine/eng
 import type { Log } from "../log.js";
 import { Control, type NodeActions } from "./control.js";
 import { type NodeInfo, NodeList } from "./nodes.js";
-import { type Ask, type NodeFacts, type Note, readNote, type Said, writeNote } from "./note.js";
+import { type Ask, isTenantOrNone, type NodeFacts, type Note, readNote, type Said, writeNote } from "./note.js";
 import type { Collected } from "./questions.js";
 
 export type { NodeActions, NodeInfo };
@@ -238,19 +238,29 @@ export class Cluster {
    * the user may come back is for the application's own hooks to say. Rejects with `ProtocolError` for what cannot be a
    * user, and with `EngineError` where the other nodes cannot be asked; it is done on this one then too.
    */
-  async disconnect(user: string): Promise<Count> {
+  async disconnect(user: string, tenant = ""): Promise<Count> {
     checkUser(user);
-    return countOf(await this.#ask({ what: "disconnect", user }));
+    checkTenant(tenant);
+    return countOf(await this.#ask({ what: "disconnect", user, tenant }));
   }
 
   /**
    * Takes the user's sessions out of the room, on all nodes, and tells each by a `removed` frame; they may join again
    * where the application lets them. Rejects as `disconnect` does.
    */
-  async remove(user: string, room: string): Promise<Count> {
+  async remove(user: string, room: string, tenant = ""): Promise<Count> {
     checkUser(user);
+    checkTenant(tenant);
     checkRoom(room);
-    return countOf(await this.#ask({ what: "remove", user, room }));
+    return countOf(await this.#ask({ what: "remove", user, tenant, room }));
+  }
+
+  /**
+   * Has all nodes take back what `revocation` says, and write it into their log. Resolves with how many have; rejects as
+   * `counts` does.
+   */
+  async revoke(revocation: object): Promise<Count> {
+    return countOf(await this.#ask({ what: "revoke", revocation }));
   }
 
   /** How many clients there are, on all nodes. Rejects with `EngineError` where the others cannot be asked. */
@@ -293,6 +303,12 @@ const countOf = ({ numbers, nodes, missing }: Collected): Count => ({ count: num
 
 function checkUser(user: unknown): void {
   if (!isUser(user)) throw new ProtocolError("user", `1 to ${MAX_USER_LENGTH} characters`, describe(user));
+}
+
+function checkTenant(tenant: unknown): void {
+  if (!isTenantOrNone(tenant)) {
+    throw new ProtocolError("tenant", "1 to 32 characters of A-Z a-z 0-9 _ - .", describe(tenant));
+  }
 }
 
 function checkRoom(room: unknown): void {

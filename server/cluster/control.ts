@@ -13,9 +13,11 @@ export interface NodeActions {
   /** How this node is now. */
   state(): NodeState;
   /** Closes every session of the user here, for good; how many there were. */
-  disconnect(user: string): number | Promise<number>;
+  disconnect(user: string, tenant: string): number | Promise<number>;
   /** Takes the sessions of the user here out of the room, and tells them; how many there were. */
-  remove(user: string, room: string): number | Promise<number>;
+  remove(user: string, tenant: string, room: string): number | Promise<number>;
+  /** Takes back what it says, here and in the log that all nodes read; rejects where that cannot be. */
+  revoke(revocation: unknown): Promise<void>;
   /** How many clients of this node are in the room. */
   count(room: string): number;
 }
@@ -78,8 +80,12 @@ export class Control {
   /** Does here what was asked; `undefined` where it could not be done. */
   async #act(actions: NodeActions, ask: Ask): Promise<Numbers | undefined> {
     try {
-      if (ask.what === "disconnect") return { count: await actions.disconnect(ask.user) };
-      if (ask.what === "remove") return { count: await actions.remove(ask.user, ask.room) };
+      if (ask.what === "disconnect") return { count: await actions.disconnect(ask.user, ask.tenant) };
+      if (ask.what === "remove") return { count: await actions.remove(ask.user, ask.tenant, ask.room) };
+      if (ask.what === "revoke") {
+        await actions.revoke(ask.revocation);
+        return { count: 1 };
+      }
       if (ask.what === "count") return { count: actions.count(ask.room) };
       const { connections, sessions, rooms } = actions.state();
       return { connections, sessions, rooms };

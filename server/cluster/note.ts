@@ -15,6 +15,8 @@ const MAX_BYTES = 32_768;
 const MAX_TEXT = 300;
 const MAX_PROBLEMS = 20;
 const MAX_NUMBERS = 10;
+/** A tenant's name, or none. */
+const TENANT = /^[A-Za-z0-9_.-]{0,32}$/;
 
 /** How a node is at this moment. */
 export type NodeState = {
@@ -44,8 +46,11 @@ export type NodeFacts = NodeState & {
 
 /** What a node may be asked to do or to tell. */
 export type Ask =
-  | { readonly what: "disconnect"; readonly user: string }
-  | { readonly what: "remove"; readonly user: string; readonly room: string }
+  /** `tenant`: "" where there are none; notes of nodes that know of none do not say it. */
+  | { readonly what: "disconnect"; readonly user: string; readonly tenant: string }
+  | { readonly what: "remove"; readonly user: string; readonly tenant: string; readonly room: string }
+  /** What is taken back, as it is written into the log of such: whoever does it reads it. */
+  | { readonly what: "revoke"; readonly revocation: unknown }
   | { readonly what: "counts" }
   | { readonly what: "count"; readonly room: string };
 
@@ -97,6 +102,9 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= MAX_TEXT;
 const isName = (value: unknown): value is string => isText(value) && value !== "";
 
+/** Whether it is a tenant's name, or "" for none. */
+export const isTenantOrNone = (value: unknown): value is string => typeof value === "string" && TENANT.test(value);
+
 /** What an event of the reserved room says; `undefined` where it is no note that this version knows. Throws nothing. */
 export function readNote(event: RoomEvent): Said | undefined {
   try {
@@ -141,12 +149,14 @@ function factsOf(body: Fields): Note | undefined {
   return { type: "node", facts: address === undefined ? facts : { ...facts, address } };
 }
 
-function askOf({ what, user, room }: Fields): Ask | undefined {
+function askOf({ what, user, tenant = "", room, revocation }: Fields): Ask | undefined {
   if (what === "counts") return { what };
-  if (what === "disconnect") return isUser(user) ? { what, user } : undefined;
+  if (what === "revoke") return { what, revocation };
+  if (!isTenantOrNone(tenant)) return undefined;
+  if (what === "disconnect") return isUser(user) ? { what, user, tenant } : undefined;
   if (typeof room !== "string" || !isRoomName(room)) return undefined;
   if (what === "count") return { what, room };
-  return what === "remove" && isUser(user) ? { what, user, room } : undefined;
+  return what === "remove" && isUser(user) ? { what, user, tenant, room } : undefined;
 }
 
 function answerOf({ to, request, numbers }: Fields): Note | undefined {

@@ -1,6 +1,7 @@
 import type { Log } from "../log.js";
+import { Apart } from "./apart.js";
 import { ByKind } from "./by-kind.js";
-import type { Broker, EngineName, OpenBroker } from "./engine.js";
+import type { Broker, EngineName, LogRules, OpenBroker } from "./engine.js";
 import { MemoryBroker, MemoryLog } from "./memory.js";
 
 export type EngineOptions = {
@@ -28,7 +29,11 @@ export type EngineDemands = {
   readonly maxHistory: number;
   /** The longest `keyWindowMs` of one, in milliseconds. */
   readonly maxKeyWindowMs: number;
+  /** A room of the server's own, with rules of its own, in the first of the engines. */
+  readonly own?: OwnRoom | undefined;
 };
+
+export type OwnRoom = { readonly room: string; readonly rules: LogRules };
 
 /**
  * Makes the way to open brokers on the engines that are configured. What leads to Redis or NATS is loaded only where
@@ -44,32 +49,50 @@ export async function openEngine(options: EngineOptions, demands: EngineDemands,
     const login = { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
     opens.set("redis", openRedis({ shards, ...login, namespace, timeoutMs, probeMs, log }));
   }
+  let openOwn: OpenBroker | undefined;
   if (options.nats.length > 0) {
     const { openNats } = await import("./nats/nats.js");
-    const { natsCredentials: credentials } = options;
-    opens.set(
-      "nats",
-      openNats({
-        servers: options.nats,
-        streams: options.natsStreams,
-        replicas: options.natsReplicas,
-        storage: options.natsStorage,
-        retentionMs: options.natsRetentionMs,
-        ...(credentials === undefined ? {} : { credentials }),
-        maxHistory: demands.maxHistory,
-        maxKeyWindowMs: demands.maxKeyWindowMs,
-        namespace,
-        timeoutMs,
-        probeMs,
-        log,
-      }),
-    );
+    const common = natsOptions(options, log);
+    const { maxHistory, maxKeyWindowMs, own } = demands;
+    const { natsStreams: streams, natsRetentionMs: retentionMs } = options;
+    opens.set("nats", openNats({ ...common, streams, retentionMs, maxHistory, maxKeyWindowMs, namespace }));
+    // How many events a room keeps is a limit of the whole stream there.
+    if (own !== undefined && !opens.has("redis")) openOwn = openNats({ ...common, ...ownStream(namespace, own.rules) });
   }
   opens.set("memory", (deliver) => new MemoryBroker(memory, deliver));
+  const [first = "memory"] = opens.keys();
+  const ownRoom = demands.own?.room;
+  const engineOf = (room: string) => (room === ownRoom ? first : demands.engineOf(room));
   return (deliver, suspect) => {
     const brokers = new Map<EngineName, Broker>();
     for (const [name, open] of opens) brokers.set(name, open(deliver, suspect));
     const only = brokers.get("memory");
-    return brokers.size === 1 && only !== undefined ? only : new ByKind(brokers, demands.engineOf);
+    const all = brokers.size === 1 && only !== undefined ? only : new ByKind(brokers, engineOf);
+    return ownRoom === undefined || openOwn === undefined ? all : new Apart(ownRoom, openOwn(deliver, suspect), all);
+  };
+}
+
+function natsOptions(options: EngineOptions, log: Log) {
+  const { natsCredentials: credentials } = options;
+  return {
+    servers: options.nats,
+    replicas: options.natsReplicas,
+    storage: options.natsStorage,
+    ...(credentials === undefined ? {} : { credentials }),
+    timeoutMs: options.engineTimeoutMs,
+    probeMs: options.probeMs,
+    log,
+  };
+}
+
+/** A stream beside those of the rooms, which captures none of theirs. */
+function ownStream(namespace: string, { history, keyWindowMs }: LogRules) {
+  const name = `${namespace}-access`;
+  return {
+    streams: [name],
+    namespace: name,
+    maxHistory: history.size,
+    maxKeyWindowMs: keyWindowMs,
+    retentionMs: history.ageMs,
   };
 }

@@ -5,6 +5,9 @@
 
 const TENANT_END = "|";
 
+/** The start of names of rooms that are the server's own and keep a log: as those of a tenant without a name. */
+export const OWN = TENANT_END;
+
 /** The name inside the server of a room that its clients know as `room`; `tenant` "" where there are no tenants. */
 export const fullName = (tenant: string, room: string): string =>
   tenant === "" ? room : `${tenant}${TENANT_END}${room}`;

@@ -2,7 +2,7 @@ import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
 import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
 import { LogReads } from "./log-reads.js";
-import { shownName } from "./names.js";
+import { OWN, shownName } from "./names.js";
 import { type Fanout, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 
@@ -33,6 +33,8 @@ const MOST_CHECKS = 4000;
 /** In how many parts a round of checks is cut, so that the reads are spread over it. */
 const CHECK_SLICES = 20;
 
+const isOwn = (name: string): boolean => name.startsWith(RESERVED) || name.startsWith(OWN);
+
 /** The rooms with someone here, and those that had someone a moment ago. */
 export class Rooms {
   readonly broker: Broker;
@@ -58,7 +60,7 @@ export class Rooms {
     const deliver: Deliver = (name, epoch, events, previous) => {
       const room = this.#rooms.get(name);
       if (room !== undefined) room.deliver(epoch, events, previous);
-      else if (name.startsWith(RESERVED)) reserved?.deliver(name, events);
+      else if (isOwn(name)) reserved?.deliver(name, events);
       else this.strays++;
     };
     this.broker = options.openBroker(deliver, (name) => this.#suspect(name));
@@ -156,7 +158,7 @@ export class Rooms {
   /** The engine says that this room's events may not have reached this node. */
   #suspect(name: string): void {
     const room = this.#rooms.get(name);
-    if (room === undefined && name.startsWith(RESERVED)) this.#options.reserved?.suspect(name);
+    if (room === undefined && isOwn(name)) this.#options.reserved?.suspect(name);
     if (room?.hasHistory !== true) return;
     this.#doubtful.add(room);
     this.#lookAtDoubtful();

@@ -20,6 +20,10 @@ export function publish(session: Session, frame: Received<"publish">): Done {
   const asked = before.then(() =>
     authorized(session, "publish", frame.room, undefined, () =>
       lookedAt(session, frame, (data) => {
+        // Taken back while the application was asked.
+        if (session.context.permissions.isTaken("publish", frame.room, session.access)) {
+          throw forbidden("publish", frame.room);
+        }
         appended = append(session, frame, data);
       }),
     ),

@@ -381,6 +381,26 @@ export class Session {
     }
   }
 
+  /** Holds the session to what was taken back: it ends, or leaves the rooms it may not be in any more; whether it had to. */
+  checkRevoked(): boolean {
+    const { permissions } = this.context;
+    const reason = permissions.whyRevoked(this.access);
+    if (reason !== undefined) {
+      this.close(closeCodes.unauthorized, reason);
+      return true;
+    }
+    const lost = permissions.lost(this.#roomNames(), this.access);
+    for (const name of lost) this.removeFrom(name, "forbidden");
+    const revoked = [...(this.grants?.values() ?? [])].some((grant) => !permissions.honours(grant, this.access));
+    if (revoked) this.checkRooms();
+    return lost.length > 0 || revoked;
+  }
+
+  *#roomNames(): Generator<string> {
+    for (const [name] of this.rooms) yield name;
+    for (const [name] of this.opening) yield name;
+  }
+
   async #askAgain(name: string, membership: Membership, ask: NonNullable<Hooks["authorize"]>): Promise<void> {
     let may: unknown = false;
     try {

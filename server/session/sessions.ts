@@ -162,29 +162,38 @@ export class Sessions implements Registry {
     for (const session of this.#all()) session.checkBacklog();
   }
 
-  /** Closes every session of the user, for good; how many there were. */
-  disconnect(user: string): Promise<number> {
-    return this.#forUser(user, (session) => {
+  /** Closes every session of the tenant's user, for good; how many there were. */
+  disconnect(user: string, tenant: string): Promise<number> {
+    return this.#forEach((session) => {
+      if (session.user !== user || session.access.tenant !== tenant) return false;
       session.close(closeCodes.disconnected, "disconnected by the server");
       return true;
     });
   }
 
-  /** Takes every session of the user out of the room, and tells it; how many were in it. */
-  takeOut(user: string, room: string): Promise<number> {
-    return this.#forUser(user, (session) => session.removeFrom(room, "forbidden"));
+  /** Takes every session of the tenant's user out of the room, and tells it; how many were in it. */
+  takeOut(user: string, tenant: string, room: string): Promise<number> {
+    return this.#forEach((session) => {
+      const isOne = session.user === user && session.access.tenant === tenant;
+      return isOne && session.removeFrom(room, "forbidden");
+    });
+  }
+
+  /** Holds every session to what has been taken back; how many it concerned. */
+  checkRevoked(): Promise<number> {
+    return this.#forEach((session) => session.checkRevoked());
   }
 
   /**
-   * Does it for every session of the user that is open by the end; how many it was done for. It is asked rarely, and an index by
-   * user would cost memory for every session: so it walks over all of them, a little in each turn of the loop.
+   * Does it for every session that is open by the end; for how many it said yes. It is asked rarely, and an index by user
+   * would cost memory for every session: so it walks over all of them, a little in each turn of the loop.
    */
-  async #forUser(user: string, act: (session: Session) => boolean): Promise<number> {
+  async #forEach(act: (session: Session) => boolean): Promise<number> {
     let count = 0;
     let steps = 0;
     let began = performance.now();
     for (const session of this.#all()) {
-      if (session.user === user && act(session)) count++;
+      if (act(session)) count++;
       if (++steps % WALK_STEP > 0 || performance.now() - began < WALK_MS) continue;
       await new Promise((next) => setImmediate(next));
       began = performance.now();

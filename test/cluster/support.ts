@@ -77,7 +77,8 @@ export function newNode(t: TestContext, log: MemoryLog, name: string, options: N
   const actions: NodeActions = {
     state: () => ({ connections: 3, sessions: 2, rooms: 1, problems: [], draining: false }),
     disconnect: (user) => acts.disconnected.push(user),
-    remove: (user, room) => acts.removed.push([user, room]),
+    remove: (user, _tenant, room) => acts.removed.push([user, room]),
+    revoke: async () => undefined,
     count: () => 1,
     ...options.actions,
   };
