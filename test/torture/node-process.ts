@@ -40,18 +40,22 @@ export class NodeProcess {
   /** The end of its log. */
   output = "";
 
-  private constructor(settings: SettingsInput, port: number, dir: string) {
+  /** What Node itself is told. */
+  readonly #flags: readonly string[];
+
+  private constructor(settings: SettingsInput, port: number, dir: string, flags: readonly string[]) {
     this.#port = port;
+    this.#flags = flags;
     this.#dir = dir;
     this.#settings = { page: false, ...settings };
   }
 
   /** Resolves once it listens. */
-  static async start(scope: Scope, settings: SettingsInput = {}): Promise<NodeProcess> {
+  static async start(scope: Scope, settings: SettingsInput = {}, flags: readonly string[] = []): Promise<NodeProcess> {
     const dir = await mkdtemp(join(tmpdir(), "roomcast-node-"));
     scope.after(() => rm(dir, { recursive: true, force: true }));
     return onFreePort(async (port) => {
-      const node = new NodeProcess(settings, port, dir);
+      const node = new NodeProcess(settings, port, dir, flags);
       scope.after(() => node.kill());
       await node.restart({});
       return node;
@@ -91,6 +95,11 @@ export class NodeProcess {
     return { code, signal: by, signalledAt, at, drained: this.#drained };
   }
 
+  /** Sends a signal that does not end it. */
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name);
+  }
+
   /** It stands still, its connections stay open. */
   pause(): void {
     this.#child?.kill("SIGSTOP");
@@ -106,7 +115,7 @@ export class NodeProcess {
     this.#drained = undefined;
     const file = join(this.#dir, "settings.json");
     await writeFile(file, JSON.stringify({ ...this.#settings, port: this.#port }));
-    const child = spawnBound(process.execPath, [program, "serve", "--config", file]);
+    const child = spawnBound(process.execPath, [...this.#flags, program, "serve", "--config", file]);
     this.#child = child;
     const keep = (text: string) => {
       this.output = (this.output + text).slice(-OUTPUT_KEPT);

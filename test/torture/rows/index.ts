@@ -15,6 +15,7 @@ import { row17 } from "./row-17-nats-killed.js";
 import { row18 } from "./row-18-growing.js";
 import { row19 } from "./row-19-half-open.js";
 import { row24 } from "./row-24-wrong-options.js";
+import { row25 } from "./row-25-many-names.js";
 
 export const rows: readonly Row[] = [
   row01,
@@ -32,4 +33,5 @@ export const rows: readonly Row[] = [
   row18,
   row19,
   row24,
+  row25,
 ];
