@@ -271,9 +271,10 @@ export class Cluster {
   }
 
   /** How many clients are in the room, on all nodes. Rejects as `counts` does, and with `ProtocolError`. */
-  async count(room: string): Promise<Count> {
+  async count(room: string, tenant = ""): Promise<Count> {
     checkRoom(room);
-    return countOf(await this.#ask({ what: "count", room }));
+    checkTenant(tenant);
+    return countOf(await this.#ask({ what: "count", tenant, room }));
   }
 
   #ask(ask: Ask): Promise<Collected> {

@@ -18,8 +18,8 @@ export interface NodeActions {
   remove(user: string, tenant: string, room: string): number | Promise<number>;
   /** Takes back what it says, here and in the log that all nodes read; rejects where that cannot be. */
   revoke(revocation: unknown): Promise<void>;
-  /** How many clients of this node are in the room. */
-  count(room: string): number;
+  /** How many clients of this node are in the tenant's room. */
+  count(room: string, tenant: string): number;
 }
 
 export type ControlOptions = {
@@ -86,7 +86,7 @@ export class Control {
         await actions.revoke(ask.revocation);
         return { count: 1 };
       }
-      if (ask.what === "count") return { count: actions.count(ask.room) };
+      if (ask.what === "count") return { count: actions.count(ask.room, ask.tenant) };
       const { connections, sessions, rooms } = actions.state();
       return { connections, sessions, rooms };
     } catch (error) {

@@ -52,7 +52,7 @@ export type Ask =
   /** What is taken back, as it is written into the log of such: whoever does it reads it. */
   | { readonly what: "revoke"; readonly revocation: unknown }
   | { readonly what: "counts" }
-  | { readonly what: "count"; readonly room: string };
+  | { readonly what: "count"; readonly tenant: string; readonly room: string };
 
 /** An answer: whole numbers by name, so that those of all nodes can be added up. */
 export type Numbers = { readonly [name: string]: number };
@@ -155,7 +155,7 @@ function askOf({ what, user, tenant = "", room, revocation }: Fields): Ask | und
   if (!isTenantOrNone(tenant)) return undefined;
   if (what === "disconnect") return isUser(user) ? { what, user, tenant } : undefined;
   if (typeof room !== "string" || !isRoomName(room)) return undefined;
-  if (what === "count") return { what, room };
+  if (what === "count") return { what, tenant, room };
   return what === "remove" && isUser(user) ? { what, user, tenant, room } : undefined;
 }
 

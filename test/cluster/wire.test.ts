@@ -25,7 +25,7 @@ const notes: readonly Note[] = [
   { type: "ask", request: 7, ask: { what: "remove", user: "alice", tenant: "acme", room: "chat:1" } },
   { type: "ask", request: 7, ask: { what: "revoke", revocation: { kind: "token", token: "t", until: 1 } } },
   { type: "ask", request: 7, ask: { what: "counts" } },
-  { type: "ask", request: 7, ask: { what: "count", room: "chat:1" } },
+  { type: "ask", request: 7, ask: { what: "count", tenant: "acme", room: "chat:1" } },
   { type: "answer", to: "me", request: 7, numbers: { count: 3 } },
   { type: "answer", to: "me", request: 7, numbers: undefined },
 ];
