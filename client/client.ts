@@ -1,14 +1,13 @@
 import type { ClientCodec } from "../protocol/client-codec.js";
-import { afterClose } from "../protocol/codes.js";
-import type { ClientFrame, ServerFrame } from "../protocol/frames.js";
-import { Asks } from "./asks.js";
+import { afterClose, type closeCodes } from "../protocol/codes.js";
+import type { ServerFrame } from "../protocol/frames.js";
 import { RoomcastError } from "./errors.js";
 import { randomPrefix } from "./keys.js";
-import { type Answer, Link, type LinkOwner, type LinkSettings, type Token } from "./link.js";
+import { type Answer, Link, type LinkOwner, NEVER_MS, type Question, type Token } from "./link.js";
 import { Listeners } from "./listeners.js";
-import { LiveRoom, type RoomPort } from "./live-room.js";
+import { type EndState, LiveRoom, type RoomPort } from "./live-room.js";
 import { Move } from "./move.js";
-import { PublishQueue } from "./queue.js";
+import { type Patience, Queue } from "./queue.js";
 import { Backoff } from "./reconnect.js";
 import type { EventMap, Room, RoomOptions } from "./room.js";
 import type { ClientState } from "./state.js";
@@ -19,7 +18,7 @@ export type ClientSettings = {
   readonly url: string;
   readonly transport: Transport;
   readonly codec: ClientCodec;
-  readonly token: Token | undefined;
+  readonly token?: Token;
   readonly minDelayMs: number;
   readonly maxDelayMs: number;
   readonly connectTimeoutMs: number;
@@ -33,19 +32,39 @@ export type ClientSettings = {
 
 /** How long a connection must have held for the next attempt to count as the first, in milliseconds. */
 const STABLE_MS = 5000;
-/** The least delay where the server asks for one without saying how long, in milliseconds. */
+// Written out, since a bundle would hold all of them.
+const TOO_MANY_REQUESTS: typeof closeCodes.tooManyRequests = 4029;
+const EXPIRED: typeof closeCodes.expired = 4203;
+/** What the least delay grows by with each attempt where it is not to be at once, in milliseconds. */
 const LATER_MS = 1000;
 
 export class Client {
   readonly #settings: ClientSettings;
-  readonly #linkSettings: LinkSettings;
   readonly #owner: LinkOwner = {
-    opened: (link) => this.#opened(link),
-    welcomed: (link) => this.#welcomed(link),
+    // Joins follow hello at once: the server takes them in order, and a round trip is saved. A move has the time.
+    opened: (link) => {
+      if (link === this.#link) this.#attach(this.#rooms.values());
+    },
+    welcomed: (link) => {
+      this.#session = link.welcome?.session;
+      this.#notBefore = 0;
+      if (link === this.#link) this.#connected(link);
+      else {
+        this.#attach(this.#rooms.values());
+        this.#port.settled();
+      }
+    },
     renewed: (session) => {
       this.#session = session ?? this.#session;
     },
-    frame: (link, frame) => this.#frame(link, frame),
+    frame: (link, frame) => {
+      if (frame.type === "move") {
+        if (link === this.#link) this.#startMove(frame.afterMs);
+        else if (link === this.#move?.link) link.end("moving on");
+      } else if ("room" in frame && this.#leaving.get(frame.room) !== link) {
+        this.#rooms.get(frame.room)?.receive(link, frame);
+      }
+    },
     down: (link, code, reason, retryMs) => this.#down(link, code, reason, retryMs),
     report: (error) => this.#errors.emit(error as Error, rethrow),
   };
@@ -56,8 +75,8 @@ export class Client {
   /** Rooms that the server has not let go of yet, by the link it was asked on: what comes is for nobody. */
   readonly #leaving = new Map<string, Link>();
   readonly #links = new Set<Link>();
-  readonly #queue: PublishQueue;
-  readonly #asks: Asks;
+  readonly #queue: Queue;
+  readonly #brief: Patience;
   readonly #backoff: Backoff;
   readonly #unwatch: () => void;
   #state: ClientState = { status: "connecting", attempt: 1 };
@@ -66,7 +85,7 @@ export class Client {
   #move: Move | undefined;
   #session: string | undefined;
   #lastId = 0;
-  #welcomedAt = 0;
+  #welcomedAt = NEVER_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Before it the server does not want to see us, in Unix milliseconds. */
   #notBefore = 0;
@@ -75,23 +94,40 @@ export class Client {
   /** For `connect`. */
   constructor(settings: ClientSettings) {
     this.#settings = settings;
-    this.#linkSettings = { ...settings, nextId: () => ++this.#lastId };
-    this.#queue = new PublishQueue(settings);
-    this.#asks = new Asks(settings.requestTimeoutMs);
+    this.#queue = new Queue(settings);
+    this.#brief = { timeoutMs: settings.requestTimeoutMs, isBrief: true };
     this.#backoff = new Backoff(settings);
     const prefix = randomPrefix(settings.random);
     this.#port = {
       bufferSize: settings.bufferSize,
-      random: settings.random,
+      backoff: () => new Backoff(settings),
       report: (error) => this.#report(error),
+      tell: this.#owner.report,
       link: () => [this.#move?.link, this.#link].find((link) => link?.isOpen && (link.welcome ?? link === this.#link)),
       settled: () => this.#move?.look(this.#rooms.values()),
       left: (room) => this.#left(room),
-      publish: (room, event, data, key) => this.#publish(room, event, data, key, prefix),
-      send: (room, event, data) => this.#send(room, event, data),
-      history: (room, options) => this.#ask((id) => ({ type: "history", id, room, ...options })),
+      publish: (room, event, data, key = `${prefix}${this.#lastId}`) =>
+        this.#ask({ type: "publish", room, event, data, key }, { timeoutMs: settings.publishTimeoutMs }, room),
+      send: (room, event, data) => {
+        if (this.#state.status === "connected") this.#link?.tell({ type: "publish", room, event, data });
+      },
+      history: (room, options) => this.#ask({ type: "history", room, ...options }),
     };
-    this.#unwatch = watchWake({ awake: () => this.#awake(), offline: () => this.#offline() });
+    this.#unwatch = watchWake({
+      awake: () => {
+        this.#isOffline = false;
+        const waitMs = this.#notBefore - Date.now();
+        if (this.#state.status === "connected") this.#link?.probe();
+        else if (this.#state.status !== "waiting") return;
+        else if (waitMs <= 0) this.#connect();
+        else this.#wait(waitMs + this.#backoff.next(), this.#state.code, this.#state.reason);
+      },
+      offline: () => {
+        this.#isOffline = true;
+        this.#link?.probe();
+        if (this.#state.status === "waiting") this.#wait(this.#state.delayMs, this.#state.code, "offline");
+      },
+    });
     this.#connect();
   }
 
@@ -117,20 +153,19 @@ export class Client {
 
   /** The application's answer on the server (`onCall`). Never sent twice: it rejects where the answer was lost. */
   async call(method: string, data?: unknown): Promise<unknown> {
-    return ((await this.#ask((id) => ({ type: "call", id, method, data: data ?? null }))) as ServerFrame<"result">)
-      .data;
+    return ((await this.#askOnce({ type: "call", method, data: data ?? null })) as ServerFrame<"result">).data;
   }
 
   /** The milliseconds to the server and back. */
   async ping(): Promise<number> {
     const startedAt = Date.now();
-    await this.#ask((id) => ({ type: "ping", id }));
+    await this.#askOnce({ type: "ping" });
     return Date.now() - startedAt;
   }
 
   /** For good. Whatever waits is rejected with `closed`, rooms are left. */
   close(): void {
-    this.#finish(1000, "closed by the application", "left");
+    this.#finish(1000, "closed by the application", { status: "left" });
   }
 
   #connect(): void {
@@ -140,55 +175,26 @@ export class Client {
   }
 
   #dial(): Link {
-    const link = new Link(this.#linkSettings, this.#owner);
+    const link = new Link({ ...this.#settings, nextId: () => ++this.#lastId }, this.#owner);
     this.#links.add(link);
     // In a later turn, so that whoever dials knows the link before it tells anything.
     queueMicrotask(() => void link.start(this.#session));
     return link;
   }
 
-  /** Joins follow hello at once: the server takes them in order, and a round trip is saved. A move has the time. */
-  #opened(link: Link): void {
-    if (link === this.#link) this.#attach(this.#rooms.values());
-  }
-
-  #welcomed(link: Link): void {
-    this.#session = link.welcome?.session;
-    this.#notBefore = 0;
-    if (link === this.#link) this.#connected(link);
-    else {
-      this.#attach(this.#rooms.values());
-      this.#port.settled();
-    }
-  }
-
   #attach(rooms: Iterable<LiveRoom>): void {
     const link = this.#port.link();
-    if (link !== undefined) for (const room of rooms) room.attach(link);
+    if (link) for (const room of rooms) room.attach(link);
   }
 
   #connected(link: Link): void {
     const { session, user, node } = link.welcome as ServerFrame<"welcome">;
-    const state: ClientState = { status: "connected", session, ...(user !== undefined && { user }), node };
+    const state: ClientState = { status: "connected", session, ...(user && { user }), node };
     this.#welcomedAt = Date.now();
     // A move from one connection to another is none of the application's business.
     if (this.#state.status === "connected") this.#state = state;
     else this.#setState(state);
-    if (link.isOpen) this.#use(link);
-  }
-
-  #use(link: Link | undefined): void {
-    this.#queue.use(link);
-    this.#asks.use(link);
-  }
-
-  #frame(link: Link, frame: ServerFrame): void {
-    if (frame.type === "move") {
-      if (link === this.#link) this.#startMove(frame.afterMs);
-      else if (link === this.#move?.link) link.end("moving on");
-    } else if ("room" in frame && this.#leaving.get(frame.room) !== link) {
-      this.#rooms.get(frame.room)?.receive(link, frame);
-    }
+    if (link.isOpen) this.#queue.use(link);
   }
 
   #down(link: Link, code: number, reason: string, retryMs: number | undefined): void {
@@ -197,7 +203,7 @@ export class Client {
     const move = this.#move;
     if (link === move?.link) {
       // Refused for good it may still be that the old one lives on.
-      if (afterClose(code) === "never") this.#move = undefined;
+      if (this.#isFinal(code)) this.#move = undefined;
       else move.dialIn(this.#delay(code, retryMs));
     } else if (link === this.#link) {
       move?.stop();
@@ -211,21 +217,29 @@ export class Client {
   }
 
   #lost(code: number, reason: string, retryMs: number | undefined): void {
-    this.#use(undefined);
+    this.#queue.use(undefined);
     if (this.#link) this.#connecting();
-    else if (afterClose(code) === "never") this.#finish(code, reason, "failed");
-    else {
-      if (this.#welcomedAt > 0 && Date.now() - this.#welcomedAt >= STABLE_MS) this.#backoff.reset();
-      this.#welcomedAt = 0;
+    else if (this.#isFinal(code)) {
+      this.#finish(code, reason, { status: "failed", code: "closed", message: reason });
+    } else {
+      if (Date.now() - this.#welcomedAt >= STABLE_MS) this.#backoff.reset();
+      this.#welcomedAt = NEVER_MS;
       this.#wait(this.#delay(code, retryMs), code, reason);
     }
     for (const room of this.#rooms.values()) room.lost();
   }
 
+  /** A token that has ended is no reason to stay away for who can get another. */
+  #isFinal(code: number): boolean {
+    return afterClose(code) === "never" && !(code === EXPIRED && typeof this.#settings.token === "function");
+  }
+
   #delay(code: number, retryMs: number | undefined): number {
     const now = Date.now();
-    const askedMs = retryMs ?? (afterClose(code) === "later" ? LATER_MS : 0);
-    this.#notBefore = Math.max(this.#notBefore, now + askedMs);
+    // Whoever asked too much, or has no better token yet, is not to come back at once.
+    const isNow = afterClose(code) === "now" && code !== TOO_MANY_REQUESTS;
+    const leastMs = isNow ? 0 : Math.min(LATER_MS * this.#backoff.attempt, this.#settings.maxDelayMs);
+    this.#notBefore = Math.max(this.#notBefore, now + (retryMs ?? leastMs));
     return this.#notBefore - now + this.#backoff.next();
   }
 
@@ -235,21 +249,6 @@ export class Client {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), waitMs);
     this.#setState({ status: "waiting", attempt: this.#backoff.attempt, delayMs: waitMs, code, reason });
-  }
-
-  #awake(): void {
-    this.#isOffline = false;
-    const waitMs = this.#notBefore - Date.now();
-    if (this.#state.status === "connected") this.#link?.probe();
-    else if (this.#state.status !== "waiting") return;
-    else if (waitMs <= 0) this.#connect();
-    else this.#wait(waitMs + this.#backoff.next(), this.#state.code, this.#state.reason);
-  }
-
-  #offline(): void {
-    this.#isOffline = true;
-    this.#link?.probe();
-    if (this.#state.status === "waiting") this.#wait(this.#state.delayMs, this.#state.code, "offline");
   }
 
   #startMove(afterMs: number): void {
@@ -282,41 +281,28 @@ export class Client {
     }
   }
 
-  #publish(room: string, event: string, data: unknown, ownKey: string | undefined, prefix: string) {
-    const id = ++this.#lastId;
-    const key = ownKey ?? `${prefix}${id}`;
-    const publish = async () => {
-      if (this.#state.status === "closed") throw CLOSED();
-      return this.#queue.add(room, id, this.#settings.codec.encode({ type: "publish", id, room, event, data, key }));
-    };
-    const published = publish();
-    published.catch(() => {});
-    return published;
+  #askOnce(question: Question): Promise<Answer> {
+    return this.#ask(question, { ...this.#brief, isOnce: true });
   }
 
-  #send(room: string, event: string, data: unknown): void {
-    if (this.#state.status === "connected") this.#link?.tell({ type: "publish", room, event, data });
-  }
-
-  async #ask(frameOf: (id: number) => ClientFrame & { readonly id: number }): Promise<Answer> {
+  /** The answer to what waits for nothing else, and for a connection as long as for an answer; else by `lane`. */
+  async #ask(question: Question, patience = this.#brief, lane?: string): Promise<Answer> {
     if (this.#state.status === "closed") throw CLOSED();
     const id = ++this.#lastId;
-    return this.#asks.ask(id, this.#settings.codec.encode(frameOf(id)));
+    // No room's name starts with a blank.
+    return this.#queue.add(lane ?? ` ${id}`, patience, id, this.#settings.codec.encode({ ...question, id }));
   }
 
-  #finish(code: number, reason: string, roomStatus: "left" | "failed"): void {
+  #finish(code: number, reason: string, roomState: EndState): void {
     if (this.#state.status === "closed") return;
     this.#state = { status: "closed", code, reason };
     this.#unwatch();
     clearTimeout(this.#timer);
     this.#move?.stop();
     this.#queue.rejectAll(CLOSED());
-    this.#asks.rejectAll(CLOSED());
     this.#link = this.#move = undefined;
     for (const link of [...this.#links]) link.end(reason);
-    for (const room of [...this.#rooms.values()]) {
-      room.end(roomStatus === "left" ? { status: "left" } : { status: "failed", code: "closed", message: reason });
-    }
+    for (const room of [...this.#rooms.values()]) room.end(roomState);
     this.#states.emit(this.#state, this.#owner.report);
   }
 

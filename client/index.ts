@@ -2,7 +2,6 @@
 import type { ClientCodec } from "../protocol/client-codec.js";
 import { json } from "../protocol/json.js";
 import { Client } from "./client.js";
-import type { Token } from "./link.js";
 import { type Transport, type WebSocketConstructor, webSocketTransport } from "./transport.js";
 
 export type { ClientCodec, Wire } from "../protocol/client-codec.js";
@@ -72,7 +71,7 @@ function socketUrl(url: string): string {
 function defaultTransport(given: WebSocketConstructor | undefined): Transport {
   const Socket = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (Socket !== undefined) return webSocketTransport(Socket);
-  throw new TypeError("WebSocket: expected options.WebSocket, as the ws package has; this platform has none");
+  throw new TypeError("WebSocket: expected options.WebSocket; this platform has none");
 }
 
 /**
@@ -80,7 +79,6 @@ function defaultTransport(given: WebSocketConstructor | undefined): Transport {
  * is completed with `/v1/socket`. Throws `TypeError` for a wrong URL and where there is no WebSocket.
  */
 export function connect(url: string, options: ConnectOptions = {}): Client {
-  const token: Token | undefined = options.token;
   return new Client({
     minDelayMs: 500,
     maxDelayMs: 30_000,
@@ -91,10 +89,9 @@ export function connect(url: string, options: ConnectOptions = {}): Client {
     inFlight: 1,
     bufferSize: 1000,
     random: Math.random,
+    codec: json,
     ...options,
     url: socketUrl(url),
-    token,
-    codec: options.codec ?? json,
     transport: options.transport ?? defaultTransport(options.WebSocket),
   });
 }

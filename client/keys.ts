@@ -2,5 +2,5 @@
 export function randomPrefix(random: () => number): string {
   const { crypto } = globalThis as { crypto?: Partial<Crypto> };
   const words = crypto?.getRandomValues?.(new Uint32Array(3)) ?? [0, 0, 0].map(() => random() * 2 ** 32);
-  return `${[...words].map((word) => word.toString(36)).join("")}-`;
+  return `${Array.from(words, (word) => word.toString(36)).join("")}-`;
 }

@@ -10,7 +10,7 @@ export type LinkSettings = {
   readonly url: string;
   readonly transport: Transport;
   readonly codec: ClientCodec;
-  readonly token: Token | undefined;
+  readonly token?: Token;
   /** How long the way from the token to `welcome` may take, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** How long an answer may take, in milliseconds. */
@@ -34,7 +34,7 @@ export interface LinkOwner {
 }
 
 /** A frame that asks for an answer, but for the number that it is given here. */
-type Question<F = ClientFrame> = F extends { readonly id: number } ? Omit<F, "id"> : never;
+export type Question<F = ClientFrame> = F extends unknown ? Omit<F, "id"> : never;
 export type Answer = Exclude<Extract<ServerFrame, { readonly id: number }>, { type: "error" }>;
 /** Called once. Answers are handed on in the turn they arrive in, so that they keep their place among other frames. */
 export type Done = (result: Answer | RoomcastError) => void;
@@ -42,12 +42,20 @@ type Request = {
   readonly id: number;
   readonly wire: Wire;
   readonly done: Done;
-  /** When to stop waiting for the answer, in Unix milliseconds. */
-  readonly until: number;
+  /** How long the answer may take, in milliseconds; once it is sent, until when, in Unix milliseconds. */
+  until: number;
 };
 
+/** Longer than anything takes, in milliseconds. */
+export const NEVER_MS = 1e15;
 /** Requests that may wait for an answer before `welcome` tells the limit. */
 const FIRST_WINDOW = 8;
+/** How much more may be open with each answer, after the server has refused what was too much. */
+const GROWTH = 1.25;
+/** How long all requests may be held back; what was refused waits for as long as it was told. In milliseconds. */
+const MOST_HELD_MS = 1000;
+/** The least time between two attempts to renew the token, in milliseconds. */
+const RENEW_MS = 250;
 /** How long the other side may take to show a sign of life once it is asked for one, in milliseconds. */
 const PROBE_MS = 5000;
 const lost = () => new RoomcastError("disconnected", "the connection was lost");
@@ -67,6 +75,11 @@ export class Link {
   /** Once retired it ends, whatever was not answered by then; in Unix milliseconds. */
   #endAt: number | undefined;
   #lastSeenAt = 0;
+  /** How many requests may be open: one where the server was asked too much, and then more with each answer. */
+  #window = NEVER_MS;
+  /** Until when the server wants less, in Unix milliseconds. */
+  #limitedUntil = 0;
+  #resume: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #probe: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
@@ -91,7 +104,7 @@ export class Link {
       });
     } catch (error) {
       this.#owner.report(error);
-      this.end(`could not connect: ${error}`);
+      this.end(`${error}`);
     }
   }
 
@@ -99,10 +112,10 @@ export class Link {
   request(id: number, wire: Wire, done: Done, timeoutMs = this.#settings.requestTimeoutMs): void {
     const limit = this.welcome?.limits.maxFrameBytes;
     if (this.#isDown) done(lost());
-    else if (limit !== undefined && isLonger(wire, limit)) {
+    else if (limit && isLonger(wire, limit)) {
       done(new RoomcastError("too_large", `a frame may have ${limit} bytes`));
     } else {
-      this.#unsent.push({ id, wire, done, until: Date.now() + timeoutMs });
+      this.#unsent.push({ id, wire, done, until: timeoutMs });
       this.#pump();
     }
   }
@@ -113,14 +126,14 @@ export class Link {
     this.request(id, codec.encode({ ...question, id }), done, timeoutMs);
   }
 
-  /** Sends what nobody answers. */
+  /** Sends what nobody answers, unless the server wants less. */
   tell(frame: ClientFrame): void {
-    if (this.isOpen) this.#connection?.send(this.#settings.codec.encode(frame));
+    if (this.isOpen && !this.#isHeld) this.#connection?.send(this.#settings.codec.encode(frame));
   }
 
   /** Asks for a sign of life, and ends the link where none comes. */
   probe(): void {
-    if (this.welcome === undefined || this.#probe !== undefined) return;
+    if (!this.welcome || this.#probe) return;
     // Sent past the window: answers that are slow must not hold it up.
     this.#connection?.send(this.#settings.codec.encode({ type: "ping", id: this.#settings.nextId() }));
     this.#probe = setTimeout(() => this.end("no sign of life"), PROBE_MS);
@@ -135,18 +148,15 @@ export class Link {
   /** Ends the link from this side. `closeCode` is for the server; the client takes it as a lost connection. */
   end(reason: string, closeCode = 1000, retryMs?: number): void {
     if (this.#isDown) return;
-    try {
-      this.#connection?.close(closeCode, reason.slice(0, 40));
-    } catch (error) {
-      this.#owner.report(error);
-    }
+    this.#connection?.close(closeCode, reason.slice(0, 40));
     this.#down(1006, reason, retryMs);
   }
 
   #hello(token: string | undefined, session: string | undefined): void {
     if (this.#isDown) return;
     this.isOpen = true;
-    this.ask({ type: "hello", ...(token && { token }), ...(session && { session }) }, (result) => {
+    // What is undefined no codec writes.
+    this.ask({ type: "hello", token: token || undefined, session } as Question, (result) => {
       if (!(result instanceof RoomcastError)) this.#welcomed(result as ServerFrame<"welcome">);
       else if (result.code !== "disconnected") {
         this.#owner.report(result);
@@ -178,53 +188,76 @@ export class Link {
       this.#owner.report(error);
       this.end(`${error}`, 4202);
     }
-    if (frame === undefined) return;
-    const id = "id" in frame ? frame.id : undefined;
-    if (id !== undefined) this.#answer(id, frame as Answer | ServerFrame<"error">);
-    else if (frame.type === "error") this.#owner.report(toError(frame));
-    else if (frame.type === "renew") void this.#renew(frame.expiresInMs);
+    if (!frame) return;
+    if ("id" in frame) this.#answer(frame as Answer);
+    else if (frame.type === "error") this.#owner.report(this.#weigh(frame));
+    else if (frame.type === "renew") void this.#renew(Date.now() + frame.expiresInMs);
     else this.#owner.frame(this, frame);
   }
 
   /** An answer that nobody waits for any more is passed over. */
-  #answer(id: number, frame: Answer | ServerFrame<"error">): void {
-    const request = this.#sent.get(id);
-    if (request === undefined) return;
-    this.#sent.delete(id);
-    request.done(frame.type === "error" ? toError(frame) : frame);
+  #answer(frame: Answer): void {
+    const request = this.#sent.get(frame.id);
+    if (!request) return;
+    this.#sent.delete(frame.id);
+    request.done(this.#weigh(frame));
     this.#pump();
     this.#endRetired();
   }
 
   #pump(): void {
-    const window = this.welcome?.limits.maxRequests ?? FIRST_WINDOW;
-    while (!this.#isDown && this.#unsent.length > 0 && this.#sent.size < Math.max(window, 1)) {
+    const most = Math.min(this.welcome?.limits.maxRequests ?? FIRST_WINDOW, this.#window);
+    while (!this.#isDown && !this.#isHeld && this.#unsent.length > 0 && this.#sent.size < Math.max(most, 1)) {
       const request = this.#unsent.shift() as Request;
+      request.until += Date.now();
       this.#sent.set(request.id, request);
       this.#connection?.send(request.wire);
     }
   }
 
-  /** Only a function can have a newer token. */
-  async #renew(expiresInMs: number): Promise<void> {
+  get #isHeld(): boolean {
+    return this.#window < 2 && Date.now() < this.#limitedUntil;
+  }
+
+  /** Learns from an answer how much the server takes. */
+  #weigh<F extends Answer>(frame: F | ServerFrame<"error">): F | RoomcastError {
+    const { code, message, retryMs } = frame as ServerFrame<"error">;
+    if (code === "rate_limited" && retryMs) {
+      const now = Date.now();
+      // One room that is too busy waits by itself. What else is refused in that time is not of that room: all wait.
+      if (now < this.#limitedUntil) this.#window = 1;
+      this.#limitedUntil = Math.max(this.#limitedUntil, now + Math.min(retryMs, MOST_HELD_MS));
+      clearTimeout(this.#resume);
+      this.#resume = setTimeout(() => this.#pump(), this.#limitedUntil - now);
+    } else this.#window *= GROWTH;
+    return frame.type === "error" ? new RoomcastError(code, message, retryMs) : (frame as F);
+  }
+
+  /** Only a function can have a newer token. It is asked, also again where that fails, until the one before has ended. */
+  async #renew(until: number): Promise<void> {
     const { token } = this.#settings;
     if (typeof token !== "function") return;
+    const failed = (error: unknown): void => {
+      const leftMs = until - Date.now();
+      clearTimeout(this.#renewal);
+      if (leftMs > 0 && !this.#isDown) {
+        this.#renewal = setTimeout(() => void this.#renew(until), Math.max(leftMs / 4, RENEW_MS));
+      }
+      this.#owner.report(error);
+    };
     try {
       this.ask({ type: "renew", token: await token() }, (result) => {
         if (!(result instanceof RoomcastError)) this.#owner.renewed((result as ServerFrame<"renewed">).session);
-        else if (result.code !== "disconnected") this.#owner.report(result);
+        else if (result.code !== "disconnected") failed(result);
       });
     } catch (error) {
-      this.#owner.report(error);
-      const leftMs = expiresInMs * 0.75;
-      if (leftMs < 100 || this.#isDown) return;
-      this.#renewal = setTimeout(() => void this.#renew(leftMs), expiresInMs / 4);
+      failed(error);
     }
   }
 
   #check(): void {
     const now = Date.now();
-    if (this.welcome === undefined) {
+    if (!this.welcome) {
       if (now - this.#startedAt >= this.#settings.connectTimeoutMs) this.end("no welcome in time");
       return;
     }
@@ -242,7 +275,7 @@ export class Link {
   }
 
   #endRetired(): void {
-    if (this.#endAt === undefined) return;
+    if (!this.#endAt) return;
     if (this.#sent.size + this.#unsent.length === 0 || Date.now() > this.#endAt) this.end("moved");
   }
 
@@ -253,19 +286,16 @@ export class Link {
     clearInterval(this.#timer);
     clearTimeout(this.#probe);
     clearTimeout(this.#renewal);
+    clearTimeout(this.#resume);
     for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(lost());
     this.#owner.down(this, code, reason, retryMs);
   }
 }
 
-function toError({ code, message, retryMs }: ServerFrame<"error">): RoomcastError {
-  return new RoomcastError(code, message, retryMs);
-}
-
 /** `{"retryMs":…}` is how a close reason names a delay. */
 function retryMsOf(reason: string): number | undefined {
   const digits = /"retryMs":\s*(\d+)/.exec(reason)?.[1];
-  return digits === undefined ? undefined : Number(digits);
+  return digits ? Number(digits) : undefined;
 }
 
 /** Whether it has more than `limit` bytes on the network. No codec's text holds a lone surrogate, which encodeURI refuses. */

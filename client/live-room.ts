@@ -1,9 +1,10 @@
 import type { ServerFrame, WireEvent } from "../protocol/frames.js";
 import type { Position } from "../protocol/positions.js";
 import { RoomcastError } from "./errors.js";
-import type { Answer, Link } from "./link.js";
+import { type Answer, type Link, NEVER_MS, type Question } from "./link.js";
 import { Listeners, type Report } from "./listeners.js";
 import { Overlap } from "./overlap.js";
+import type { Backoff } from "./reconnect.js";
 import type {
   EventMap,
   HistoryOptions,
@@ -22,21 +23,26 @@ import { EventStream } from "./stream.js";
 export interface RoomPort {
   readonly bufferSize: number;
   readonly report: Report;
-  readonly random: () => number;
+  /** Tells what went wrong to who listens for it, and to nobody else. */
+  readonly tell: Report;
+  backoff(): Backoff;
   /** The link that a join goes to now; `undefined` while there is none. */
   link(): Link | undefined;
   /** The room is joined, failed or left: a move may have waited for it. */
   settled(): void;
   left(room: LiveRoom): void;
-  publish(room: string, event: string, data: unknown, key: string | undefined): Promise<Position | undefined>;
+  publish(room: string, event: string, data: unknown, key: string | undefined): Promise<Answer>;
   send(room: string, event: string, data: unknown): void;
   history(room: string, options: HistoryOptions): Promise<Answer>;
 }
 
+export type EndState = RoomState & { status: "left" | "failed" };
+
 export class LiveRoom implements Room {
   readonly name: string;
   readonly #port: RoomPort;
-  readonly #presence: boolean;
+  readonly #options: RoomOptions;
+  readonly #backoff: Backoff;
   readonly #byEvent = new Map<string, Listeners<WireEvent>>();
   readonly #any = new Listeners<WireEvent>();
   readonly #states = new Listeners<RoomState>();
@@ -50,6 +56,8 @@ export class LiveRoom implements Room {
   /** Where a join is under way, which may be the same link, and what it was asked for. */
   #trying: Link | undefined;
   #asked: Position | undefined;
+  /** The number of the join under way, or of the last one. */
+  #attempt = 0;
   /** An event was missed on the live link while a join was under way elsewhere. */
   #hole = false;
   /** The link to be left, once a move has switched over. */
@@ -60,8 +68,9 @@ export class LiveRoom implements Room {
   constructor(name: string, options: RoomOptions, port: RoomPort) {
     this.name = name;
     this.#position = options.since;
-    this.#presence = options.presence === true;
+    this.#options = options;
     this.#port = port;
+    this.#backoff = port.backoff();
   }
 
   get state(): RoomState {
@@ -83,7 +92,7 @@ export class LiveRoom implements Room {
         if (state.status === "joining") return;
         stop();
         if (state.status === "joined") resolve();
-        else reject(new RoomcastError(...(state.status === "failed" ? ([state.code, state.message] as const) : LEFT)));
+        else reject(errorOf(state as EndState));
       };
       const stop = this.#states.add(look);
       look(this.#state);
@@ -123,7 +132,10 @@ export class LiveRoom implements Room {
   }
 
   publish(event: string, data: unknown, options: PublishOptions = {}): Promise<Position | undefined> {
-    return this.#port.publish(this.name, event, data, options.key);
+    const answered = this.#port.publish(this.name, event, data, options.key);
+    const published = answered.then((answer) => (answer as ServerFrame<"published">).position);
+    published.catch(() => {});
+    return published;
   }
 
   send(event: string, data: unknown): void {
@@ -147,32 +159,46 @@ export class LiveRoom implements Room {
     return this.#state.status === "joining" || this.#state.status === "joined";
   }
 
-  /** Whether nothing is left to wait for on this link. */
+  /** Whether nothing is left to wait for on this link. A room that is joined nowhere holds nobody up. */
   settledOn(link: Link): boolean {
-    return !this.wanted || (this.#live === link && this.#trying === undefined);
+    return !this.wanted || (!this.#trying && (this.#live ?? link) === link);
   }
 
   /** Joins on this link, from where the room is. Where a join is under way it is awaited first, whichever link it is on. */
   attach(link: Link): void {
-    if (!this.wanted || this.#trying !== undefined) return;
+    if (!this.wanted || this.#trying) return;
     clearTimeout(this.#retry);
     this.#retry = undefined;
     this.#trying = link;
-    this.#asked = this.#position;
-    if (this.#live !== undefined && this.#live !== link) {
-      this.#overlap = new Overlap(this.#live);
-      this.#old = undefined;
+    void this.#ask(link, ++this.#attempt);
+  }
+
+  /** Without a function to be asked for the token, the join goes out in the same turn. */
+  async #ask(link: Link, attempt: number): Promise<void> {
+    const isOver = () => this.#attempt !== attempt || this.#trying !== link;
+    const { presence, token: source } = this.#options;
+    try {
+      const token = typeof source === "function" ? await source() : source;
+      if (isOver()) return;
+      if (this.#live && this.#live !== link) {
+        this.#overlap = new Overlap(this.#live);
+        this.#old = undefined;
+      }
+      const since = this.#position;
+      this.#asked = since;
+      // What is undefined no codec writes.
+      const join = { type: "join", room: this.name, since, presence, token: token || undefined } as Question;
+      const joined = (result: Answer | RoomcastError): void => {
+        if (isOver()) return;
+        if (!(result instanceof RoomcastError)) this.#onJoined(link, result as ServerFrame<"joined">);
+        // Its owner looks after a link that is lost.
+        else if (result.code !== "disconnected") this.#onRefused(result);
+      };
+      // It may take as long as its pages do: it ends with the connection alone.
+      link.ask(join, joined, NEVER_MS);
+    } catch (error) {
+      if (!isOver()) this.#later(LATER_MS, error);
     }
-    const since = this.#asked && { since: this.#asked };
-    const join = { type: "join", room: this.name, ...since, ...(this.#presence && { presence: true }) } as const;
-    const joined = (result: Answer | RoomcastError): void => {
-      if (this.#trying !== link || !this.wanted) return;
-      this.#trying = undefined;
-      if (!(result instanceof RoomcastError)) this.#onJoined(link, result as ServerFrame<"joined">);
-      else if (result.code !== "disconnected") this.#onRefused(result);
-    };
-    // It may take as long as its pages do: it ends with the connection alone.
-    link.ask(join, joined, Number.POSITIVE_INFINITY);
   }
 
   /** The link is gone. Whether another join is needed on the one that remains. */
@@ -180,17 +206,16 @@ export class LiveRoom implements Room {
     if (this.#live === link) this.#live = undefined;
     if (this.#old === link) this.#old = undefined;
     if (this.#trying === link) this.#trying = undefined;
-    const isTrying = this.#trying !== undefined || this.#retry !== undefined;
-    return this.wanted && !isTrying && (this.#live === undefined || this.#hole);
+    return this.wanted && !this.#isTrying && (!this.#live || this.#hole);
   }
 
   /** No link is left: what the application sees of it. */
   lost(): void {
-    if (this.wanted) this.#setState({ status: "joining" });
+    if (this.#state.status === "joined") this.#setState({ status: "joining" });
   }
 
   /** Ends in `left` or `failed`. */
-  end(state: RoomState & { status: "left" | "failed" }): void {
+  end(state: EndState): void {
     if (this.#state.status === "left") return;
     clearTimeout(this.#retry);
     this.#live = this.#trying = this.#old = undefined;
@@ -204,8 +229,17 @@ export class LiveRoom implements Room {
     else if (frame.type === "reset") this.#receiveReset(link, frame);
     else if (link === this.#live && frame.type === "presence") this.#presences.emit(frame, this.#port.report);
     else if (frame.type === "removed" && (link === this.#live || link === this.#trying)) {
-      this.end({ status: "failed", code: frame.code, message: "the server took you out of the room" });
+      if (this.#isTemporary(frame.code)) {
+        // The application is told if there is no other token at once.
+        if (link === this.#live) this.#live = undefined;
+        this.#attachToCurrent();
+      } else this.end({ status: "failed", code: frame.code, message: "the server took you out of the room" });
     }
+  }
+
+  /** Whether a join is under way, or about to be. */
+  get #isTrying(): boolean {
+    return !!(this.#trying || this.#retry);
   }
 
   #start(): void {
@@ -217,21 +251,23 @@ export class LiveRoom implements Room {
 
   #attachToCurrent(): void {
     const link = this.#port.link();
-    if (link !== undefined) this.attach(link);
+    if (link) this.attach(link);
   }
 
   #onJoined(link: Link, joined: ServerFrame<"joined">): void {
     const { position, recovered, members } = joined;
     this.#hole = false;
+    this.#trying = undefined;
+    this.#backoff.reset();
     if (this.#live !== link) {
       this.#old = this.#live;
       this.#live = link;
     }
     const was = this.#position;
-    const isLost = was !== undefined && !(recovered && this.#asked !== undefined && position?.epoch === was.epoch);
+    const isLost = was && !(recovered && this.#asked && position?.epoch === was.epoch);
     if (isLost) this.#reset(position, "the log no longer reaches back");
     else {
-      if (was !== undefined) this.#apply(joined.events);
+      if (was) this.#apply(joined.events);
       if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;
     }
     if (!this.wanted) return;
@@ -251,14 +287,26 @@ export class LiveRoom implements Room {
 
   #onRefused(error: RoomcastError): void {
     const { code, message, retryMs } = error;
-    if (retryMs === undefined) this.end({ status: "failed", code, message });
-    else {
-      const delayMs = Math.max(retryMs, 10) * (1 + this.#port.random());
-      this.#retry = setTimeout(() => {
-        this.#retry = undefined;
-        this.#attachToCurrent();
-      }, delayMs);
-    }
+    if (retryMs !== undefined) this.#later(retryMs);
+    else if (this.#isTemporary(code)) this.#later(LATER_MS, error);
+    else this.end({ status: "failed", code, message });
+  }
+
+  /** Joins again, not before `retryMs`; the application is told of what it has to do with. */
+  #later(retryMs: number, toTell?: unknown): void {
+    this.#trying = undefined;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#attachToCurrent();
+    }, retryMs + this.#backoff.next());
+    if (!this.#live) this.lost();
+    if (toTell) this.#port.tell(toTell);
+    this.#port.settled();
+  }
+
+  /** Whether a join with another token may succeed; or it was under way when the token before ended. */
+  #isTemporary(code: string): boolean {
+    return typeof this.#options.token === "function" && (code === "expired" || code === "not_joined");
   }
 
   #receiveEvents(link: Link, { previous, events }: ServerFrame<"events">): void {
@@ -268,10 +316,10 @@ export class LiveRoom implements Room {
     }
     // Pages of a join are taken as they come, if they can only be of the log that the position is of.
     const isPage = link === this.#trying && this.#asked?.epoch === this.#position?.epoch;
-    if (this.#position === undefined || !(link === this.#live || isPage)) return;
+    if (!this.#position || !(link === this.#live || isPage)) return;
     if (previous === undefined || previous <= this.#position.offset) this.#apply(events);
-    else if (this.#trying === undefined && this.#retry === undefined) this.attach(link);
-    else this.#hole = true;
+    else if (this.#isTrying) this.#hole = true;
+    else this.attach(link);
   }
 
   #receiveReset(link: Link, { position, reason }: ServerFrame<"reset">): void {
@@ -284,7 +332,7 @@ export class LiveRoom implements Room {
     this.#position = position;
     this.#resets.emit({ position, reason }, this.#port.report);
     const error = new RoomcastError("reset", `events may be missing: ${reason}`);
-    for (const stream of this.#streams) stream.interrupt(error);
+    for (const stream of this.#streams) stream.push(error);
   }
 
   /** Applies what lies beyond the position, in order, unless a listener leaves the room. */
@@ -292,15 +340,15 @@ export class LiveRoom implements Room {
     const epoch = this.#position?.epoch;
     for (const event of events) {
       const position = this.#position;
-      if (!this.wanted || position === undefined || position.epoch !== epoch) return;
+      if (!this.wanted || !position || position.epoch !== epoch) return;
       if (event.offset === undefined || event.offset <= position.offset) continue;
-      this.#position = { epoch, offset: event.offset };
+      this.#position = { ...position, offset: event.offset };
       this.#emit(event);
     }
   }
 
   #applyUnnumbered(link: Link, events: readonly WireEvent[]): void {
-    const isMoving = this.#trying !== undefined || this.#old !== undefined;
+    const isMoving = !!(this.#trying || this.#old);
     for (const event of events) {
       if (this.wanted && this.#overlap?.isNews(event, link, isMoving) !== false) this.#emit(event);
     }
@@ -321,10 +369,17 @@ export class LiveRoom implements Room {
   #endStreams(): void {
     const state = this.#state;
     for (const stream of this.#streams) {
-      if (state.status === "failed") stream.fail(new RoomcastError(state.code, state.message));
-      else if (state.status === "left") stream.end();
+      if (state.status === "failed") stream.push(errorOf(state));
+      if (state.status === "failed" || state.status === "left") stream.end();
     }
   }
 }
 
-const LEFT = ["closed", "the room was left"] as const;
+/** The least delay before another join where the server names none, in milliseconds. */
+const LATER_MS = 1000;
+
+function errorOf(state: EndState): RoomcastError {
+  return state.status === "failed"
+    ? new RoomcastError(state.code, state.message)
+    : new RoomcastError("closed", "the room was left");
+}

@@ -35,7 +35,7 @@ export class Move {
   /** Something may have been settled. */
   look(rooms: Iterable<Movable>): void {
     const { link } = this;
-    if (link?.welcome === undefined || !link.isOpen) return;
+    if (!link?.welcome || !link.isOpen) return;
     for (const room of rooms) if (!room.settledOn(link)) return;
     this.#owner.moved(link);
   }

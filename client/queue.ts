@@ -1,41 +1,50 @@
-/** Publishes that wait for a connection or for their answer. */
+/** Requests that wait for a connection or for their answer. */
 import type { Wire } from "../protocol/client-codec.js";
-import type { ServerFrame } from "../protocol/frames.js";
-import type { Position } from "../protocol/positions.js";
 import { RoomcastError } from "./errors.js";
-import type { Done } from "./link.js";
+import type { Answer, Done } from "./link.js";
+import { laterMs } from "./reconnect.js";
 
-/** Where publishes go out: a link that has been welcomed. */
+/** Where requests go out: a link that has been welcomed. */
 export interface Sender {
   request(id: number, wire: Wire, done: Done): void;
 }
 
 export type QueueOptions = {
-  /** How many publishes may wait at the most. */
+  /** How many requests may wait at the most. */
   readonly queueSize: number;
-  /** How many of one room may be on their way at once. */
+  /** How many of one lane may be on their way at once. */
   readonly inFlight: number;
-  /** How long after its first sending a publish may be sent again, in milliseconds. */
-  readonly publishTimeoutMs: number;
+  readonly random: () => number;
+};
+
+/** How long a request may take. */
+export type Patience = {
+  /** Until its answer, from its first sending on, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether the wait for a connection is part of it; else that takes as long as it takes. */
+  readonly isBrief?: boolean;
+  /** Whether it must not be sent again. */
+  readonly isOnce?: boolean;
 };
 
 type Item = {
   readonly id: number;
   readonly wire: Wire;
-  readonly settle: (error: RoomcastError | undefined, position?: Position) => void;
+  readonly patience: Patience;
+  readonly settle: Done;
   /** Where it is on its way; `undefined` while it waits. */
-  sender: Sender | undefined;
-  /** Runs from the first sending on. */
-  timeout: ReturnType<typeof setTimeout> | undefined;
+  sender?: Sender | undefined;
+  timeout?: ReturnType<typeof setTimeout>;
 };
-/** The publishes of one room, in the order they were made; answered ones are gone. */
-type Lane = { readonly items: Item[]; pause: ReturnType<typeof setTimeout> | undefined };
+/** The requests that wait for each other, in the order they were made; answered ones are gone. */
+type Lane = { readonly items: Item[]; pause?: ReturnType<typeof setTimeout> | undefined };
 
 /**
- * Sends the publishes of a room in the order they were made, each until it is answered. Which bytes go out is settled
- * when the application publishes, key included, so that sending them again cannot append them twice.
+ * Sends the requests of a lane, as the publishes of a room are, in the order they were made, each until it is answered.
+ * Which bytes go out is settled when the application asks, a publish's key included, so that sending it again cannot append
+ * it twice.
  */
-export class PublishQueue {
+export class Queue {
   readonly #options: QueueOptions;
   readonly #lanes = new Map<string, Lane>();
   #size = 0;
@@ -45,35 +54,29 @@ export class PublishQueue {
     this.#options = options;
   }
 
-  add(room: string, id: number, wire: Wire): Promise<Position | undefined> {
+  add(name: string, patience: Patience, id: number, wire: Wire): Promise<Answer> {
     const { queueSize } = this.#options;
     return new Promise((resolve, reject) => {
-      if (this.#size >= queueSize) {
-        throw new RoomcastError("queue_full", `queueSize (${queueSize}) publishes wait`);
-      }
-      const lane: Lane = this.#lanes.get(room) ?? { items: [], pause: undefined };
-      this.#lanes.set(room, lane);
+      if (this.#size >= queueSize) throw new RoomcastError("queue_full", `queueSize (${queueSize}) requests wait`);
+      const lane: Lane = this.#lanes.get(name) ?? { items: [] };
+      this.#lanes.set(name, lane);
       this.#size++;
-      const item: Item = {
-        id,
-        wire,
-        sender: undefined,
-        timeout: undefined,
-        settle: (error, position) => {
-          const index = lane.items.indexOf(item);
-          if (index < 0) return;
-          lane.items.splice(index, 1);
-          clearTimeout(item.timeout);
-          this.#size--;
-          if (lane.items.length === 0) {
-            clearTimeout(lane.pause);
-            this.#lanes.delete(room);
-          }
-          if (error) reject(error);
-          else resolve(position);
-        },
+      const settle: Done = (result) => {
+        const index = lane.items.indexOf(item);
+        if (index < 0) return;
+        lane.items.splice(index, 1);
+        clearTimeout(item.timeout);
+        this.#size--;
+        if (lane.items.length === 0) {
+          clearTimeout(lane.pause);
+          this.#lanes.delete(name);
+        }
+        if (result instanceof RoomcastError) reject(result);
+        else resolve(result);
       };
+      const item: Item = { id, wire, patience, settle };
       lane.items.push(item);
+      if (patience.isBrief) this.#limit(lane, item);
       this.#pump(lane);
     });
   }
@@ -96,39 +99,41 @@ export class PublishQueue {
     // Looked at anew each time: what is sent may be answered, and the sender be gone, in the same turn.
     for (;;) {
       const sender = this.#sender;
-      if (sender === undefined || lane.pause !== undefined) return;
+      if (!sender || lane.pause) return;
       const first = lane.items.slice(0, this.#options.inFlight);
       // Sent there before what still is on its way elsewhere, it could arrive first.
-      if (first.some((item) => item.sender !== undefined && item.sender !== sender)) return;
-      const item = first.find((each) => each.sender === undefined);
-      if (item === undefined) return;
+      if (first.some((item) => item.sender && item.sender !== sender)) return;
+      const item = first.find((each) => !each.sender);
+      if (!item) return;
       this.#send(lane, item, sender);
     }
   }
 
-  #send(lane: Lane, item: Item, sender: Sender): void {
-    const { publishTimeoutMs } = this.#options;
-    const late = () => item.settle(new RoomcastError("timeout", `no answer within ${publishTimeoutMs} ms`));
-    item.sender = sender;
+  #limit(lane: Lane, item: Item): void {
+    const { timeoutMs } = item.patience;
     item.timeout ??= setTimeout(() => {
-      late();
+      item.settle(new RoomcastError("timeout", "no answer in time"));
       this.#pump(lane);
-    }, publishTimeoutMs);
+    }, timeoutMs);
+  }
+
+  #send(lane: Lane, item: Item, sender: Sender): void {
+    this.#limit(lane, item);
+    item.sender = sender;
     sender.request(item.id, item.wire, (result) => {
       item.sender = undefined;
-      if (!(result instanceof RoomcastError)) item.settle(undefined, (result as ServerFrame<"published">).position);
-      else if (result.code === "disconnected") {
-        // Its place in the lane is kept. The next sender may be in use already, after a move.
-        if (this.#sender === sender) this.#sender = undefined;
-      } else if (result.retryMs === undefined) item.settle(result);
-      else {
-        lane.pause ??= setTimeout(
-          () => {
-            lane.pause = undefined;
-            this.#pump(lane);
-          },
-          Math.max(result.retryMs, 10),
-        );
+      const { code, retryMs } = result as RoomcastError;
+      // The next sender may be in use already, after a move.
+      if (code === "disconnected" && this.#sender === sender) this.#sender = undefined;
+      if (item.patience.isOnce || (code !== "disconnected" && retryMs === undefined)) item.settle(result);
+      else if (retryMs !== undefined) {
+        // Of several on their way the last knows best.
+        clearTimeout(lane.pause);
+        const go = (): void => {
+          lane.pause = undefined;
+          this.#pump(lane);
+        };
+        lane.pause = setTimeout(go, laterMs(retryMs, this.#options.random));
       }
       this.#pump(lane);
     });

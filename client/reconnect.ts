@@ -12,6 +12,11 @@ export type BackoffOptions = {
 /** How much the bound grows with each attempt. Slowly: after an absence of seconds, a long delay is an absence of its own. */
 const GROWTH = 1.1;
 
+/** How long to wait where a delay was asked for: not before it, and not all at once behind it. In milliseconds. */
+export function laterMs(askedMs: number, random: () => number): number {
+  return Math.max(askedMs, 10) * (1 + random() / 2);
+}
+
 /**
  * Exponential backoff with full jitter: a delay is anywhere between 0 and a bound that grows with each attempt, so that
  * many clients cut off together come back spread out (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture

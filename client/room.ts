@@ -1,6 +1,7 @@
 /** A room as the application sees it; `live-room.ts` is what is behind it. */
 import type { Member, ServerFrame, WireEvent } from "../protocol/frames.js";
 import type { Position } from "../protocol/positions.js";
+import type { Token } from "./link.js";
 
 /** The data of each event of a room, by the event's name. */
 export type EventMap = { readonly [event: string]: unknown };
@@ -44,6 +45,11 @@ export type RoomOptions = {
   readonly since?: Position;
   /** Whether to be told who comes and goes. */
   readonly presence?: boolean;
+  /**
+   * A token for this room alone, sent with each join. A function is asked anew for every join, also when the server says
+   * that the token before has ended; with a string the room then fails with `expired`.
+   */
+  readonly token?: Token;
 };
 export type HistoryOptions = { readonly limit?: number; readonly since?: Position; readonly before?: Position };
 export type PublishOptions = {

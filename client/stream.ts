@@ -1,6 +1,6 @@
 import { RoomcastError } from "./errors.js";
 
-type Waiting<T> = { resolve(result: IteratorResult<T, undefined>): void; reject(error: unknown): void };
+type Waiting<T> = [resolve: (result: IteratorResult<T, undefined>) => void, reject: (error: unknown) => void];
 
 /**
  * One `for await` over a room. It holds what the loop has not taken yet, up to `size` events; a loop that falls further
@@ -18,20 +18,15 @@ export class EventStream<T extends object> implements AsyncIterableIterator<T, u
     this.#onEnd = onEnd;
   }
 
-  push(event: T): void {
-    if (this.#held.length < this.#size) this.#put(event);
-    else this.fail(new RoomcastError("overflow", `more than bufferSize (${this.#size}) events behind`));
-  }
-
-  /** The loop throws when it has come so far, and the stream is at its end. */
-  fail(error: RoomcastError): void {
-    this.interrupt(error);
-    this.end();
-  }
-
-  /** The loop throws when it has come so far; who iterates the same stream again goes on behind it. */
-  interrupt(error: RoomcastError): void {
-    if (!this.#ended) this.#put(error);
+  /** An error is thrown when the loop has come so far; who iterates the same stream again goes on behind it. */
+  push(item: T | RoomcastError): void {
+    if (this.#ended) return;
+    const isOver = this.#held.length >= this.#size && !(item instanceof RoomcastError);
+    this.#held.push(
+      isOver ? new RoomcastError("overflow", `more than bufferSize (${this.#size}) events behind`) : item,
+    );
+    if (isOver) this.end();
+    else this.#match();
   }
 
   end(): void {
@@ -43,30 +38,25 @@ export class EventStream<T extends object> implements AsyncIterableIterator<T, u
 
   next(): Promise<IteratorResult<T, undefined>> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      this.#waiting.push([resolve, reject]);
       this.#match();
     });
   }
 
-  return(): Promise<IteratorResult<T, undefined>> {
+  async return(): Promise<IteratorResult<T, undefined>> {
     this.#held.length = 0;
     this.end();
-    return Promise.resolve({ done: true, value: undefined });
+    return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  #put(item: T | RoomcastError): void {
-    this.#held.push(item);
-    this.#match();
-  }
-
   /** Gives what is held to who waits, and the end to who waits for more. */
   #match(): void {
     while (this.#waiting.length > 0 && (this.#held.length > 0 || this.#ended)) {
-      const { resolve, reject } = this.#waiting.shift() as Waiting<T>;
+      const [resolve, reject] = this.#waiting.shift() as Waiting<T>;
       const item = this.#held.shift();
       if (item instanceof RoomcastError) reject(item);
       else resolve(item ? { done: false, value: item } : { done: true, value: undefined });

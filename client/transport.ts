@@ -10,7 +10,7 @@ export interface Connection {
 
 /** What a transport tells of one connection. `close` comes once, whether or not `open` came before it. */
 export interface ConnectionEvents {
-  open(): void;
+  readonly open: () => void;
   message(wire: Wire): void;
   close(code: number, reason: string): void;
 }
@@ -40,7 +40,7 @@ export function webSocketTransport(Socket: WebSocketConstructor): Transport {
     open(url, subprotocol, events) {
       const socket = new Socket(url, [subprotocol]);
       socket.binaryType = "arraybuffer";
-      socket.onopen = () => events.open();
+      socket.onopen = events.open;
       socket.onmessage = ({ data }: { data: string | ArrayBuffer }) =>
         events.message(typeof data === "string" ? data : new Uint8Array(data));
       socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.close(code, reason);

@@ -1,9 +1,9 @@
 /** What the device tells of the network and of being looked at. Node and React Native tell nothing. */
 export interface WakeEvents {
   /** The network is said to be back, or the page is seen again. */
-  awake(): void;
+  readonly awake: () => void;
   /** The network is said to be gone. */
-  offline(): void;
+  readonly offline: () => void;
 }
 
 type Source = Partial<Pick<EventTarget, "addEventListener">>;
@@ -17,8 +17,8 @@ export function watchWake(events: WakeEvents): () => void {
   const stop = new AbortController();
   const listen = (source: Source | undefined, type: string, listener: () => void) =>
     source?.addEventListener?.(type, listener, stop);
-  listen(globalThis, "online", () => events.awake());
-  listen(globalThis, "offline", () => events.offline());
+  listen(globalThis, "online", events.awake);
+  listen(globalThis, "offline", events.offline);
   listen(globalThis, "pageshow", seen);
   listen(document, "visibilitychange", seen);
   return () => stop.abort();

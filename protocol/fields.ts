@@ -29,12 +29,9 @@ const fieldsOf = (fields: FrameSpec["fields"]): readonly Field[] =>
 
 const layoutsOf = (table: FrameTable): ReadonlyMap<string | number, Layout> =>
   new Map(
-    Object.entries(table).flatMap(([type, spec]): [string | number, Layout][] => {
-      const layout = { type, number: spec.number, fields: fieldsOf(spec.fields) };
-      return [
-        [type, layout],
-        [spec.number, layout],
-      ];
+    Object.entries(table).flatMap(([type, { number, fields }]) => {
+      const layout: Layout = { type, number, fields: fieldsOf(fields) };
+      return [type, number].map((key) => [key, layout] as const);
     }),
   );
 

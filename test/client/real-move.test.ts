@@ -5,7 +5,7 @@ import { WebSocket } from "ws";
 import { type Client, type ConnectOptions, connect } from "../../client/index.js";
 import { eventually } from "../support/eventually.js";
 import { startRedis } from "../support/services/redis.js";
-import { type Server, startServer } from "../support/start-server.js";
+import { type Server, startServer, usersMayAll } from "../support/start-server.js";
 import { clientCodecs } from "../support/ws-client.js";
 
 const LOGGED = "chat:1";
@@ -15,7 +15,7 @@ const PLAIN = "cursor:1";
 async function startNodes(t: TestContext, count: number, onHello = () => {}): Promise<Server[]> {
   const redis = await startRedis(t);
   const slow = { noticeMs: 0, drainMs: 50, deadlineMs: 10_000 };
-  const kinds = { cursor: { history: { size: 0 } } };
+  const kinds = { ...usersMayAll, cursor: { history: { size: 0 } } };
   const onCall = async ({ data }: { data: unknown }) => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     return data;
