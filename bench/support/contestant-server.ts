@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { SettingsInput } from "../../server/server.js";
 import { Child } from "./child.js";
 import { type Contestant, type Dialect, dialectOf } from "./dialects.js";
 import type { Usage } from "./usage.js";
@@ -17,8 +18,9 @@ export class ContestantServer {
   readonly port: number;
   readonly #child: Child;
 
-  static async start(name: Contestant): Promise<ContestantServer> {
-    const child = new Child(name, files[name], ["--expose-gc"]);
+  /** `settings` are Roomcast's, and of no use to the others. */
+  static async start(name: Contestant, settings: SettingsInput = {}): Promise<ContestantServer> {
+    const child = new Child(name, files[name], ["--expose-gc"], [JSON.stringify(settings)]);
     const { port } = await child.next<{ port: number }>();
     return new ContestantServer(dialectOf(name), port, child);
   }

@@ -86,6 +86,26 @@ function connectTable({ connect }: Results): Table[] {
   ];
 }
 
+function tokenHelloTable({ tokenHello }: Results): Table[] {
+  if (tokenHello === undefined) return [];
+  const rows = tokenHello.rows.map((row) => [
+    row.token,
+    number(row.cpuUsPerConnect, 1),
+    row.cpuUsRange.map((one) => number(one, 1)).join(" to "),
+    times(row.timesWithout),
+  ]);
+  return [
+    {
+      program: "token-hello",
+      title: "CPU for a connection with a token",
+      note:
+        `${tokenHello.rounds} rounds of ${number(tokenHello.connects)} connections, ${tokenHello.concurrency} at once: upgrade and ` +
+        "hello, each answered. Every connection has a token of a user of its own, with three patterns of rooms.",
+      rows: [["token", "CPU per connection, µs", "best to worst round", "of none"], ...rows],
+    },
+  ];
+}
+
 function sizeTable({ size }: Results): Table[] {
   if (size === undefined) return [];
   const rows = size.rows.map((row) => [`\`${row.entry}\``, number(row.minifiedBytes), number(row.gzipBytes)]);
@@ -136,6 +156,7 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...fanOutTables(results),
     ...idleTable(results),
     ...connectTable(results),
+    ...tokenHelloTable(results),
     ...sizeTable(results),
     ...permissionsTable(results),
     ...nodesTables(results),

@@ -30,6 +30,7 @@ const MOST_ADDED_MS = 2;
 const MOST_AGAIN_S = 10;
 const MOST_STALL_MS = 50;
 const MOST_CHECK_US = 5;
+const MOST_TIMES_WITHOUT_TOKEN = 1.5;
 const BROKERS = { redis: "Redis", nats: "NATS" } as const;
 
 function atMost(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
@@ -88,7 +89,7 @@ function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Result
 
 /** What the project has set itself, held against one run. */
 export function judge(results: Results): readonly Verdict[] {
-  const { idle, connect, size, permissions } = results;
+  const { idle, connect, size, permissions, tokenHello } = results;
   return [
     ...ours.flatMap((name) => ofFanOut(results, name)),
     ...ours.flatMap((name) => {
@@ -104,6 +105,12 @@ export function judge(results: Results): readonly Verdict[] {
         times,
       );
     }),
+    ...atMost(
+      "Connect + hello with a token, HS256",
+      MOST_TIMES_WITHOUT_TOKEN,
+      "× without",
+      tokenHello?.rows.find(({ token }) => token === "HS256")?.timesWithout,
+    ),
     ...atMost("SDK, gzip", size?.limitBytes ?? 0, "bytes", size?.rows[0]?.gzipBytes),
     ...(permissions?.rows ?? []).flatMap((row) =>
       atMost(`Permission: ${row.case}`, MOST_CHECK_US, "µs", round(row.nsPerCheck / 1000, 2)),

@@ -4,7 +4,8 @@ import { isRoomName } from "../../protocol/names.js";
 import { plain } from "../../protocol/plain.js";
 import { type Access, isTenant } from "./access.js";
 import { type Actions, actionsOf, parseActions, roomActions } from "./actions.js";
-import { GrantError, type Grants, MAX_PATTERNS, parseGrants } from "./grants.js";
+import { GrantError, type Grants, MAX_PATTERNS } from "./grants.js";
+import { sharedGrants } from "./shared-grants.js";
 import { type JsonObject, refused, TokenError } from "./token.js";
 
 /** The longest `jti`, in UTF-16 code units: it is kept for as long as what was revoked is remembered. */
@@ -50,7 +51,7 @@ function timeIn(claims: JsonObject, name: string): number | undefined {
   return value * 1000;
 }
 
-function checkTimes(claims: JsonObject, { skewMs, maxLifeMs }: ClaimRules, now: number) {
+function timesIn(claims: JsonObject, { skewMs, maxLifeMs }: ClaimRules, now: number) {
   const end = timeIn(claims, "exp");
   if (end === undefined) throw refused("an end, the claim exp");
   if (end + skewMs <= now) throw new TokenError("expired", "token: it is past its end (exp)");
@@ -73,16 +74,15 @@ function checkParties({ iss, aud }: JsonObject, { issuers, audiences }: ClaimRul
 }
 
 /** What tokens of both sorts say alike. */
-function readCommon(claims: JsonObject, rules: ClaimRules, now: number) {
-  const times = checkTimes(claims, rules, now);
+function checkCommon(claims: JsonObject, rules: ClaimRules): asserts claims is Common {
   checkParties(claims, rules);
-  const { sub, jti, tenant = "" } = claims;
+  const { sub, jti, tenant } = claims;
   if (sub !== undefined && !isUser(sub)) throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
   if (jti !== undefined && !isTokenId(jti)) throw refused(`an id, the claim jti, of 1 to ${MAX_ID_LENGTH} characters`);
-  if (tenant !== "" && !isTenant(tenant)) throw refused("a tenant of 1 to 32 characters of A-Z a-z 0-9 _ - .");
-  // Fields that are not there are left out: what they are kept in is many.
-  return { ...(sub === undefined ? {} : { user: sub }), ...(jti === undefined ? {} : { tokenId: jti }), tenant, ...times };
+  if (tenant !== undefined && !isTenant(tenant)) throw refused("a tenant of 1 to 32 characters of A-Z a-z 0-9 _ - .");
 }
+
+type Common = JsonObject & { readonly sub?: string; readonly jti?: string; readonly tenant?: string };
 
 const isTokenId = (value: unknown): value is string =>
   typeof value === "string" && value !== "" && value.length <= MAX_ID_LENGTH && isWellFormed(value);
@@ -90,7 +90,7 @@ const isTokenId = (value: unknown): value is string =>
 /** What is wrong with grants is not told with their text: it is the token's. */
 function grantsIn(rooms: unknown, user: string | undefined): Grants {
   try {
-    return parseGrants(rooms, user);
+    return sharedGrants(rooms, user);
   } catch (error) {
     if (!(error instanceof GrantError)) throw error;
     if (error.message.startsWith("{sub}: expected a user")) {
@@ -110,24 +110,30 @@ function infoIn(info: unknown): unknown {
 
 /** Reads the claims of a session's token at a time, in Unix milliseconds. Throws `TokenError`. */
 export function readAccess(claims: JsonObject, rules: ClaimRules, now: number): Access {
-  const common = readCommon(claims, rules, now);
-  const { info, rooms, room } = claims;
+  const { issuedAt, expiresAt } = timesIn(claims, rules, now);
+  checkCommon(claims, rules);
+  const { sub, jti, tenant, info, rooms, room } = claims;
   if (room !== undefined) throw refused("one for a session: with a claim room it is for joining that room");
   return {
-    ...common,
-    ...(info === undefined ? {} : { info: infoIn(info) }),
-    ...(rooms === undefined ? {} : { grants: grantsIn(rooms, common.user) }),
+    user: sub,
+    info: info === undefined ? undefined : infoIn(info),
+    tenant: tenant ?? "",
+    tokenId: jti,
+    issuedAt,
+    expiresAt,
+    grants: rooms === undefined ? undefined : grantsIn(rooms, sub),
   };
 }
 
 /** Reads the claims of a room's token at a time, in Unix milliseconds. Throws `TokenError`. */
 export function readRoomToken(claims: JsonObject, rules: ClaimRules, now: number): RoomToken {
-  const common = readCommon(claims, rules, now);
-  const { room, may, rooms } = claims;
+  const { issuedAt, expiresAt } = timesIn(claims, rules, now);
+  checkCommon(claims, rules);
+  const { sub, jti, tenant, room, may, rooms } = claims;
   if (room === undefined) throw refused("one for a room, with the claim room");
   if (typeof room !== "string" || !isRoomName(room)) throw refused("the claim room as one room's name");
   if (rooms !== undefined) throw refused("one without the claim rooms, which is for a session");
   const actions = may === undefined ? ROOM_ACTIONS : parseActions(may);
   if (actions === undefined) throw refused(`the claim may as some of ${ACTIONS}`);
-  return { room, actions, ...common };
+  return { room, actions, user: sub, tenant: tenant ?? "", tokenId: jti, issuedAt, expiresAt };
 }

@@ -158,15 +158,24 @@ type Entry = { readonly pattern: StarPattern; readonly actions: Actions; readonl
 
 /** Which actions are granted in which rooms. What a check costs at the most is measured by `bench/permissions.ts`. */
 export class Grants {
-  readonly #exact = new Map<string, Actions>();
+  readonly #exact: ReadonlyMap<string, Actions> | undefined;
   readonly #patterns: readonly Entry[];
+  readonly #shared: Grants | undefined;
 
-  constructor(entries: Iterable<readonly [Pattern, Actions]>) {
+  /** What is granted in `shared` is granted here too: many can stand on the same. */
+  constructor(entries: Iterable<readonly [Pattern, Actions]>, shared?: Grants) {
+    this.#shared = shared;
+    let exact: Map<string, Actions> | undefined;
     const patterns: (readonly [StarPattern, Actions])[] = [];
     for (const [pattern, actions] of entries) {
-      if (pattern.kind === "stars") patterns.push([pattern, actions]);
-      else this.#exact.set(pattern.text, (this.#exact.get(pattern.text) ?? NO_ACTIONS) | actions);
+      if (pattern.kind === "stars") {
+        patterns.push([pattern, actions]);
+      } else {
+        exact ??= new Map();
+        exact.set(pattern.text, (exact.get(pattern.text) ?? NO_ACTIONS) | actions);
+      }
     }
+    this.#exact = exact;
     const areFew = patterns.length <= FEW_PATTERNS;
     this.#patterns = patterns.map(([pattern, actions]) => {
       return { pattern, actions, sieve: areFew ? undefined : new Sieve(pattern) };
@@ -175,7 +184,7 @@ export class Grants {
 
   /** Everything that is granted in the room, by all patterns that stand for it. */
   in(room: string): Actions {
-    let granted = this.#exact.get(room) ?? NO_ACTIONS;
+    let granted = (this.#exact?.get(room) ?? NO_ACTIONS) | (this.#shared?.in(room) ?? NO_ACTIONS);
     const isCut = this.#patterns.length > FEW_PATTERNS && room.length <= MAX_ROOM_LENGTH;
     if (isCut) cutUp(room);
     for (const { pattern, actions, sieve } of this.#patterns) {

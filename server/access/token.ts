@@ -54,6 +54,18 @@ function objectIn(part: string): JsonObject | undefined {
   }
 }
 
+/** The header that was read last: an issuer's tokens all have the same. */
+let lastHead: string | undefined;
+let lastHeader: JsonObject | undefined;
+
+function headerIn(head: string): JsonObject | undefined {
+  if (head !== lastHead) {
+    lastHeader = objectIn(head);
+    lastHead = head;
+  }
+  return lastHeader;
+}
+
 /**
  * Takes a token apart. Throws `TokenError` where it is no signed JWT, or asks for an extension (`crit`): none is known.
  * Of its header only `alg` and `kid` are read: keys, or addresses of keys, that a token brings along mean nothing.
@@ -61,7 +73,7 @@ function objectIn(part: string): JsonObject | undefined {
 export function takeApart(token: string): TokenParts {
   if (token.length > MAX_TOKEN_LENGTH) throw refused(`at most ${MAX_TOKEN_LENGTH} characters`);
   const [, head, payload, signature] = FORM.exec(token) ?? [];
-  const header = head === undefined ? undefined : objectIn(head);
+  const header = head === undefined ? undefined : headerIn(head);
   if (header === undefined || payload === undefined || signature === undefined) throw refused("a signed JWT");
   const { alg, kid, crit } = header;
   if (crit !== undefined) throw refused("a header without crit");

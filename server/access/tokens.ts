@@ -4,7 +4,7 @@ import { type ClaimRules, type RoomToken, readAccess, readRoomToken } from "./cl
 import type { Jwks } from "./jwks.js";
 import type { PublicKey } from "./key-sources.js";
 import { publicAlgorithmOf, Secrets, signedByOne } from "./keys.js";
-import { type JsonObject, payloadOf, refused, takeApart, type TokenParts } from "./token.js";
+import { type JsonObject, payloadOf, refused, type TokenParts, takeApart } from "./token.js";
 
 export type { RoomToken } from "./claims.js";
 
