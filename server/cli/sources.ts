@@ -61,6 +61,9 @@ export type OwnOptions = { readonly names: readonly string[]; readonly help: str
 
 const NO_OPTIONS: OwnOptions = { names: [], help: "roomcast serve --help" };
 
+/** The line for an argument that is no option: it is not shown, since it may be a secret. */
+export const POSITIONAL = "expected options that start with --, got an argument without";
+
 /** The arguments one by one; `parseArgs` knows which of them take a value, and the checks are ours. */
 function tokensOf(args: readonly string[], flagNames: readonly string[], isSwitch: (name: string) => boolean) {
   const options = flagNames.map((flag) => {
@@ -85,8 +88,7 @@ export function readFlags(args: readonly string[], switches: readonly Switch[], 
   let ofLetters = -1;
   for (const token of tokensOf(args, flagNames, isSwitch)) {
     // What stands behind an unknown option is its value, and wrong with it.
-    if (token.kind === "positional" && token.index !== ofUnknown)
-      lines.push("expected options that start with --, got an argument without");
+    if (token.kind === "positional" && token.index !== ofUnknown) lines.push(POSITIONAL);
     if (token.kind !== "option") continue;
     const isHelp = args[token.index] === "-h";
     const flag = isHelp ? "--help" : `--${token.name}`;

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { ConfigError } from "../config.js";
 import { tokenHelp } from "./help.js";
-import { loadSettings, readFlags } from "./sources.js";
+import { type Flags, loadSettings, POSITIONAL, readFlags } from "./sources.js";
 import { checkToken } from "./token-check.js";
 import { newKey } from "./token-keys.js";
 import { claimOptions, makeToken, signingOptions } from "./token-make.js";
@@ -15,30 +15,21 @@ const UNSAFE = ["secret", "moreSecrets"];
 
 /** What it does: one of these, and makes a token without any. */
 const ways = ["check", "new-secret", "new-key"] as const;
+type Way = (typeof ways)[number];
 
 export async function token(args: readonly string[], env: Environment): Promise<void> {
   const flags = readFlags(args, ["check", "json", "new-secret", "help"], own);
   const { switches, options, lines } = flags;
   if (switches.has("help")) return print(tokenHelp());
-  for (const name of UNSAFE.filter((one) => Object.hasOwn(flags.values, one))) {
-    const flag = flags.from[name];
-    lines.push(
-      `${flag}: expected it in ROOMCAST_SECRET, the file of --config or --secret-file; others can read a command`,
-    );
-  }
-  const given = ways.filter((way) => switches.has(way as "check") || options.has(way));
-  const [way] = given;
-  const allowed: { readonly [way: string]: readonly string[] } = { "new-key": ["new-key", "key"] };
-  for (const name of way === undefined ? [] : options.keys()) {
-    if (!(allowed[way as string] ?? []).includes(name)) lines.push(`--${name}: expected no --${way} with it`);
-  }
-  if (given.length > 1) lines.push(`--${given[1]}: expected no --${way} with it`);
-  if (switches.has("json") && way !== "check") lines.push("--json: expected --check with it");
+  const way = ways.find((one) => isGiven(flags, one));
+  lines.push(...misplaced(flags, way));
+  const unsafe = unsafeOptions(flags);
   try {
+    // What else the settings say of them would be about something that has to go anyway.
+    if (unsafe.length > 0) throw new ConfigError([...lines, ...unsafe]);
     if (way === "new-secret" || way === "new-key") {
       if (lines.length > 0) throw new ConfigError(lines);
-      print(way === "new-secret" ? randomBytes(32).toString("base64url") : newKey(options));
-      return;
+      return print(way === "new-secret" ? randomBytes(32).toString("base64url") : newKey(options));
     }
     const { settings } = loadSettings(flags, env);
     if (way === "check") await checkToken(settings, switches.has("json"));
@@ -49,6 +40,30 @@ export async function token(args: readonly string[], env: Environment): Promise<
     process.exitCode = 2;
   }
 }
+
+const isGiven = ({ switches, options }: Flags, way: Way): boolean =>
+  way === "new-key" ? options.has(way) : switches.has(way);
+
+/** Options that do not go with what is to be done. */
+function misplaced(flags: Flags, way: Way | undefined): string[] {
+  const { switches, options, lines } = flags;
+  const positional = lines.indexOf(POSITIONAL);
+  if (way === "check" && positional >= 0) {
+    lines[positional] = "expected the token on standard input, not among the arguments, which others can read";
+  }
+  const names = new Set([...ways.filter((one) => isGiven(flags, one)), ...options.keys()]);
+  const others = [...names].filter((name) => name !== way && !(way === "new-key" && name === "key"));
+  return [
+    ...(way === undefined ? [] : others.map((name) => `--${name}: expected no --${way} with it`)),
+    ...(switches.has("json") && way !== "check" ? ["--json: expected --check with it"] : []),
+  ];
+}
+
+const unsafeOptions = ({ values, from }: Flags): string[] =>
+  UNSAFE.filter((name) => Object.hasOwn(values, name)).map((name) => {
+    const places = "ROOMCAST_SECRET, the file of --config or --secret-file";
+    return `${from[name]}: expected it in ${places}; others can read a command`;
+  });
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
