@@ -1,6 +1,7 @@
 /** The numbers of a node, for Prometheus. The parts keep them as plain numbers; they are read when somebody asks. */
 import { Counter, Gauge, Registry } from "prom-client";
 import type { AddressReason } from "./access/address-limits.js";
+import type { LimitName } from "./access/limits.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { RefusalReason } from "./transport/admission.js";
 
@@ -29,6 +30,8 @@ export type NodeNumbers = {
   readonly drain: DrainNumbers;
   /** Connections that were not taken, by why; a total each. */
   readonly refused: Readonly<Record<RefusalReason | AddressReason | "draining", number>>;
+  /** What was refused by limits other than those of connections, by the limit; a total each. */
+  readonly limited: Readonly<Record<LimitName, number>>;
   /** Connections that have not been welcomed yet. */
   readonly handshakes: number;
   /** Reads of a room's log; a total. */
@@ -93,6 +96,13 @@ const ofNode: readonly Definition<NodeNumbers>[] = [
     kind: "counter",
     label: "reason",
     read: ({ refused }) => refused,
+  },
+  {
+    name: "roomcast_limited_total",
+    help: "Requests and sessions that were refused, by the limit, which is a setting; flood: sessions that were closed, since they went on for too long after they were refused.",
+    kind: "counter",
+    label: "limit",
+    read: ({ limited }) => limited,
   },
   {
     name: "roomcast_rooms",

@@ -6,6 +6,7 @@ import type { Position } from "../protocol/positions.js";
 import { isTenant } from "./access/access.js";
 import { Jwks } from "./access/jwks.js";
 import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
+import { Usage } from "./access/limits.js";
 import { Permissions } from "./access/permissions.js";
 import type { Revoke } from "./access/revocation.js";
 import { Revocations } from "./access/revocations.js";
@@ -68,6 +69,11 @@ export type UserOptions = {
   readonly tenant?: string | undefined;
 };
 
+export type TenantOptions = {
+  /** Whose room it is; left out: the room of a server without tenants. */
+  readonly tenant?: string | undefined;
+};
+
 /** How long a start waits for engines that cannot be reached yet, in milliseconds. */
 const REACHED_MS = 5000;
 /** How often it is looked whether the engines are there, or the last connection has gone, in milliseconds. */
@@ -109,7 +115,7 @@ export interface Server {
   /** How many clients and open rooms there are, on all nodes. Rejects with `EngineError` where they cannot be asked. */
   counts(): Promise<Counts>;
   /** How many clients are in the room, on all nodes. Rejects as `counts` does, and with `ProtocolError`. */
-  count(room: string): Promise<Count>;
+  count(room: string, options?: TenantOptions): Promise<Count>;
   /**
    * Publishes an event, as the application. Resolves once it is in the log, with its position; with `undefined` in a
    * room without history. Rejects with `ProtocolError` for names or data that cannot travel, and with `EngineError`.
@@ -129,19 +135,29 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** Counts the turns of the event loop, while somebody asks. */
-function turnCounter(): () => number {
+/** Counts the turns of the event loop, and reads the clock once in each, while somebody asks. */
+function turnClock(): { turn(): number; now(): number } {
   let turn = 1;
+  let now = 0;
   let armed = false;
-  return () => {
-    if (!armed) {
-      armed = true;
-      setImmediate(() => {
-        turn++;
-        armed = false;
-      });
-    }
-    return turn;
+  const look = (): void => {
+    if (armed) return;
+    armed = true;
+    now = performance.now();
+    setImmediate(() => {
+      turn++;
+      armed = false;
+    });
+  };
+  return {
+    turn() {
+      look();
+      return turn;
+    },
+    now() {
+      look();
+      return now;
+    },
   };
 }
 
@@ -203,10 +219,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     disconnect: (user, tenant) => sessions.disconnect(user, tenant),
     remove: (user, tenant, room) => sessions.takeOut(user, tenant, room),
     revoke: (revocation) => revoking.revokeWritten(revocation),
-    count: (room) => rooms.find(room)?.size ?? 0,
+    count: (room, tenant) => rooms.find(fullName(tenant, room))?.size ?? 0,
   };
   const { node: name, leaseMs } = settings;
   const cluster = new Cluster({ name, version: versionOf(), broker: rooms.broker, actions, leaseMs, log });
+  const usage = new Usage(settings);
   const sessions = new Sessions({
     context: {
       node: settings.node,
@@ -216,11 +233,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       identities: identitiesOf(options, tokens, access),
       permissions: new Permissions(access, revocations),
       limits: settings,
+      usage,
       heartbeatMs: settings.heartbeatMs,
       tickets: new TicketSeal(secretsOf(settings), settings.resumeWindowMs),
       log,
       slices: new Slices(),
-      turn: turnCounter(),
+      ...turnClock(),
     },
     helloTimeoutMs: settings.helloTimeoutMs,
     publishedBytes: () => sockets.publishedBytes,
@@ -244,6 +262,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     sessions: sessions.welcomed,
     handshakes: sessions.handshakes,
     refused: sockets.refused,
+    limited: usage.refused,
     rooms: rooms.size,
     publishedBytes: sockets.publishedBytes,
     logReads: rooms.logReads,
@@ -448,8 +467,8 @@ class Node implements Server {
     return this.#parts.cluster.counts();
   }
 
-  count(room: string): Promise<Count> {
-    return this.#parts.cluster.count(room);
+  count(room: string, { tenant }: TenantOptions = {}): Promise<Count> {
+    return this.#parts.cluster.count(room, tenant);
   }
 
   drain(): Promise<void> {

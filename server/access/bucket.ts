@@ -24,7 +24,7 @@ export class Rate {
 
   /** The bucket, once `count` more have been taken out of it. */
   after(fullAt: number, now: number, count = 1): number {
-    return (fullAt > now ? fullAt : now) + count * this.eachMs;
+    return Math.max(fullAt, now) + count * this.eachMs;
   }
 
   /** Whether a bucket held all that has been taken out of it: to be asked of what `after` says, before it is kept. */
@@ -34,9 +34,7 @@ export class Rate {
 
   /** The line, with one more in it: for who was refused, since the bucket would be as `after` says. */
   lineAfter(line: number, now: number, after: number, count = 1): number {
-    const place = (line > now ? line : now) + count * this.eachMs;
-    const soonest = after - this.burstMs;
-    return place > soonest ? place : soonest;
+    return Math.max(Math.max(line, now) + count * this.eachMs, after - this.burstMs);
   }
 }
 

@@ -65,6 +65,8 @@ export class Room {
   #pendingPrevious = 0;
   #flushedAt = Number.NEGATIVE_INFINITY;
   #flushTimer: NodeJS.Timeout | undefined;
+  /** How many events were handed to it since it was opened. */
+  delivered = 0;
   /** Links here, and joins under way: what keeps the room open. */
   holds = 0;
 
@@ -124,6 +126,7 @@ export class Room {
 
   /** Takes what the broker hands on: see `Deliver`. */
   deliver(epoch: string, events: readonly RoomEvent[], previous: number): void {
+    this.delivered += events.length;
     if (!this.hasHistory) {
       this.#enqueue(events, 0);
       return;

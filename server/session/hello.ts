@@ -3,6 +3,7 @@ import { closeCodes } from "../../protocol/codes.js";
 import type { ServerFrame } from "../../protocol/frames.js";
 import type { Access } from "../access/access.js";
 import { randomBytesOf } from "../access/random.js";
+import { userKey } from "../access/shares.js";
 import { digestOf, type Ticket } from "../access/ticket.js";
 import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { restored } from "./identity.js";
@@ -11,6 +12,9 @@ import type { Session } from "./session.js";
 
 /** How long before its end a client is asked for a new token, in milliseconds; a third of what is left where that is less. */
 const RENEW_AHEAD_MS = 60_000;
+
+/** When a user with too many sessions is to look again, in milliseconds: so much, and up to as much again. */
+const USER_FULL_MS = 5000;
 
 /** How long it is until then, in milliseconds. */
 const leftMs = (expiresAt: number) => Math.max(0, expiresAt - Date.now());
@@ -77,6 +81,7 @@ function refused(
 function welcome(session: Session, frame: Received<"hello">, access: Access, resumedId: string | undefined): void {
   const { context } = session;
   const { maxFrameBytes, maxRooms, maxRequests } = context.limits;
+  if (!enters(session, frame.id, access, resumedId !== undefined)) return;
   session.id = resumedId ?? randomBytesOf(9).toString("base64url");
   session.access = access;
   session.renewAt = renewalOf(access);
@@ -94,6 +99,23 @@ function welcome(session: Session, frame: Received<"hello">, access: Access, res
   session.send(answer);
   session.link.beat();
   session.opened();
+}
+
+/** Counts the session among its user's, unless they are too many: then it is closed. One that is resumed is one of them. */
+function enters(session: Session, id: number, { user, tenant }: Access, isResumed: boolean): boolean {
+  if (user === undefined) return true;
+  const { users } = session.context.usage;
+  const key = userKey(tenant, user);
+  if (isResumed || users.mayEnter(key, session.context.now())) {
+    session.use = users.enter(key);
+    return true;
+  }
+  const { userConnections } = session.context.limits;
+  const retryMs = Math.ceil(USER_FULL_MS * (1 + Math.random()));
+  const words = `userConnections: expected at most ${userConnections} sessions of one user`;
+  session.fail(id, session.limited("userConnections", "too_many", words, retryMs));
+  session.close(closeCodes.overloaded, JSON.stringify({ retryMs }));
+  return false;
 }
 
 /** When the client is asked for a newer token, in Unix milliseconds: early enough to fetch one, also where it is short-lived. */

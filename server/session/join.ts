@@ -1,11 +1,15 @@
 /** Into a room, from a position on, and out of it. */
 import type { RoomEvent } from "../../protocol/event.js";
+import { kindOf } from "../../protocol/names.js";
 import type { RoomToken } from "../access/tokens.js";
 import { Refusal, whenAnswered } from "../hooks/hooks.js";
 import { fullName } from "../room/names.js";
 import { type Cut, type Joiner, stitch } from "../room/stitch.js";
 import { authorized, type Done, forbidden, mayBeAsked, type Received } from "./request.js";
 import type { Membership, Session } from "./session.js";
+
+/** When it makes sense to look again whether a full room has a place, in milliseconds: so much, and up to as much again. */
+const ROOM_FULL_MS = 5000;
 
 const leftMeanwhile = () => new Refusal("not_joined", "room: left before the join was answered");
 
@@ -17,7 +21,7 @@ export function join(session: Session, frame: Received<"join">): Done {
     throw new Refusal("bad_request", "room: expected one that is not being joined already");
   }
   if (already === undefined && session.rooms.size + session.opening.size >= limits.maxRooms) {
-    throw new Refusal("too_many", `room: expected at most ${limits.maxRooms} rooms in one session`);
+    throw session.limited("maxRooms", "too_many", `room: expected at most ${limits.maxRooms} rooms in one session`);
   }
   session.opening.set(frame.room, frame);
   const forget = (): void => {
@@ -88,6 +92,7 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
     session.context.rooms.release(room);
     throw forbidden("join", room.shown);
   }
+  if (!session.rooms.has(room.shown)) checkMembers(session, room);
   // A client that has noticed a hole joins again, from where it is: out of the room first, so that the cut is exact.
   session.leave(room.shown);
   const membership: Membership = { room, state: "joining", byHook: verdict === "open" };
@@ -102,6 +107,16 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
       throw error;
     },
   );
+}
+
+/** Refuses one more in a room that is full, on all nodes; and lets go of it. */
+function checkMembers(session: Session, room: Membership["room"]): void {
+  const { permissions, usage } = session.context;
+  const { maxMembers } = permissions.rules.of(kindOf(room.shown));
+  if (usage.members.fits(room.name, room.holds, maxMembers, session.context.now())) return;
+  session.context.rooms.release(room);
+  const retryMs = Math.ceil(ROOM_FULL_MS * (1 + Math.random()));
+  throw session.limited("maxMembers", "too_many", `maxMembers: expected at most ${maxMembers} in the room`, retryMs);
 }
 
 /** A join on its way to the cut. */

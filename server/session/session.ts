@@ -3,8 +3,9 @@ import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../..
 import type { RoomEvent } from "../../protocol/event.js";
 import { type Access, ANONYMOUS } from "../access/access.js";
 import type { RoomAction } from "../access/actions.js";
-import type { SessionLimits } from "../access/limits.js";
+import { type Beyond, type LimitName, Pace, type SessionLimits, type Usage } from "../access/limits.js";
 import type { Permissions, RoomGrant, Verdict } from "../access/permissions.js";
+import type { UserUse } from "../access/shares.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
 import { type Hooks, inTime, Refusal } from "../hooks/hooks.js";
@@ -36,13 +37,16 @@ export type SessionContext = {
   readonly identities: Identities;
   readonly permissions: Permissions;
   readonly limits: SessionLimits;
+  /** What all sessions together use of the limits. */
+  readonly usage: Usage;
   readonly heartbeatMs: number;
   readonly tickets: TicketSeal;
   readonly log: SessionLog;
   /** Where work that comes in storms waits for its turn. */
   readonly slices: Slices;
-  /** The number of the event loop's present turn. */
+  /** The number of the event loop's present turn, and when it began, in milliseconds of a clock that never goes back. */
   turn(): number;
+  now(): number;
 };
 
 /** This node's sessions, as far as one of them needs to know. */
@@ -66,6 +70,12 @@ export type Membership = {
   readonly byHook: boolean;
 };
 
+/** What a client is told that asks too fast. */
+const beyondWords: Readonly<Record<"requestRate" | "byteRate", string>> = {
+  requestRate: "requests a second in one session",
+  byteRate: "bytes a second from one session",
+};
+
 /** What clients are told of an engine that fails. */
 const engineWords = {
   unavailable: "the engine cannot do it now; try again",
@@ -85,6 +95,8 @@ export class Session {
   id = "";
   /** Who it is, and what it was given. */
   access: Access = ANONYMOUS;
+  /** Where it counts among its user's sessions; nowhere where it is nobody's. */
+  use: UserUse | undefined;
   /** When the client is to be asked for a newer token, in Unix milliseconds; `undefined`: it was, or never. */
   renewAt: number | undefined;
   /** What room tokens allow in the rooms that were joined with one; most sessions have none. */
@@ -102,8 +114,7 @@ export class Session {
   #waiting = 0;
   /** What came behind a hello that still waits for the application. */
   #early: { readonly frames: ReceivedFrame[]; bytes: number } | undefined;
-  #turn = 0;
-  #framesThisTurn = 0;
+  readonly #pace = new Pace();
   #drained: (() => void)[] | undefined;
   /** How many bytes waited when the client was last taken out of rooms for being slow; 0 once it has read them. */
   #skippedAt = 0;
@@ -136,7 +147,16 @@ export class Session {
 
   /** Takes one message. */
   receive(wire: Wire): void {
-    if (this.state === "closed" || !this.#withinBudget()) return;
+    if (this.state === "closed") return;
+    const { usage, limits } = this.context;
+    const { maxFrameBytes } = limits;
+    const length = typeof wire === "string" ? Buffer.byteLength(wire) : wire.length;
+    const now = this.context.now();
+    const beyond = this.#pace.take(usage, Math.min(length, maxFrameBytes), this.context.turn(), now);
+    if (beyond === "flood" || beyond === "maxFramesPerTurn") {
+      this.#endFlood(beyond);
+      return;
+    }
     let frame: ReceivedFrame;
     try {
       frame = this.link.codec.decode(wire);
@@ -144,25 +164,28 @@ export class Session {
       this.#refuseFrame(error);
       return;
     }
-    const length = typeof wire === "string" ? Buffer.byteLength(wire) : wire.length;
-    const { maxFrameBytes } = this.context.limits;
-    if (length > maxFrameBytes) {
+    if (beyond !== undefined) {
+      const words = `${beyond}: expected at most ${limits[beyond]} ${beyondWords[beyond]}`;
+      this.fail(frame.id, this.limited(beyond, "rate_limited", words, this.#pace.retryMs(now)));
+    } else if (length > maxFrameBytes) {
+      usage.refused.maxFrameBytes++;
       this.error(frame.id, "too_large", `frame: expected at most ${maxFrameBytes} bytes, got ${length}`);
     } else {
       this.#take(frame, length);
     }
   }
 
-  /** How many frames of one client a turn of the loop may hold: beyond it the others would wait for this one. */
-  #withinBudget(): boolean {
-    const turn = this.context.turn();
-    if (this.#turn !== turn) {
-      this.#turn = turn;
-      this.#framesThisTurn = 0;
-    }
-    if (++this.#framesThisTurn <= this.context.limits.maxFramesPerTurn) return true;
-    this.close(closeCodes.tooManyRequests, "too many frames at once");
-    return false;
+  /** It goes on asking after it was refused for long, or asks so much at once that the others would wait for it. */
+  #endFlood(limit: Beyond): void {
+    this.context.usage.refused[limit]++;
+    const reason = limit === "flood" ? "too many requests, for too long" : "too many frames at once";
+    this.close(closeCodes.tooManyRequests, reason);
+  }
+
+  /** Counts that a limit refused something; the answer is `message`. */
+  limited(limit: LimitName, code: ErrorCode, message: string, retryMs?: number): Refusal {
+    this.context.usage.refused[limit]++;
+    return new Refusal(code, message, retryMs);
   }
 
   #refuseFrame(error: unknown): void {
@@ -188,7 +211,10 @@ export class Session {
       // Whoever it is has not said yet who it is: what is kept for it is no more than one frame may be.
       const fits = this.#early.frames.length < maxRequests && this.#early.bytes <= maxFrameBytes;
       if (fits) this.#early.frames.push(frame);
-      else this.error(frame.id, "too_many", "frame: expected fewer requests before the hello is answered", 100);
+      else {
+        const words = "frame: expected fewer requests before the hello is answered";
+        this.fail(frame.id, this.limited("maxRequests", "too_many", words, 100));
+      }
     } else {
       const expected = this.state === "new" ? "hello as the first frame" : "one hello";
       this.error(frame.id, "bad_request", `type: expected ${expected}, got ${frame.type}`);
@@ -198,7 +224,8 @@ export class Session {
   #act(frame: ReceivedFrame): void {
     if (this.#waiting >= this.context.limits.maxRequests) {
       const limit = this.context.limits.maxRequests;
-      this.error(frame.id, "too_many", `frame: expected at most ${limit} requests without an answer`, 100);
+      const words = `frame: expected at most ${limit} requests without an answer`;
+      this.fail(frame.id, this.limited("maxRequests", "too_many", words, 100));
       return;
     }
     this.settle(frame.id, () => this.context.verbs.act(this, frame));
@@ -241,6 +268,7 @@ export class Session {
 
   /** Asks the client to open another connection after `afterMs`, and to close this one, which ends in `deadlineMs`. */
   move(afterMs: number, deadlineMs: number): void {
+    if (!this.toldToMove && this.use !== undefined) this.context.usage.users.moves(this.use);
     this.toldToMove = true;
     this.send({ type: "move", afterMs, deadlineMs, reason: "draining" });
   }

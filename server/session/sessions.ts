@@ -120,6 +120,10 @@ export class Sessions implements Registry {
     this.#leaving.delete(session);
     this.#untold?.delete(session);
     if (session.toldToMove && !session.wasClosed) this.moved++;
+    if (session.use !== undefined) {
+      this.context.usage.users.leave(session.use, !session.toldToMove, performance.now());
+      session.use = undefined;
+    }
     if (this.#byId.get(session.id) === session) this.#byId.delete(session.id);
   }
 

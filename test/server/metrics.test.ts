@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
 import test, { type TestContext } from "node:test";
+import { type LimitName, limitNames } from "../../server/access/limits.js";
 import { Metrics, metricInfos, type NodeNumbers } from "../../server/metrics.js";
 import { metricsRoutes } from "../../server/transport/http.js";
 import { Listener } from "../../server/transport/listener.js";
@@ -91,6 +92,7 @@ test("each metric says its own number, also where it has become smaller", async 
       address_connections: next(),
       draining: next(),
     },
+    limited: Object.fromEntries(limitNames.map((name) => [name, next()])) as Record<LimitName, number>,
     ...{ logReads: next(), strays: next(), publishedBytes: next(), problems: next() },
     drain: { left: next(), moved: next(), closed: next() },
   });
@@ -98,7 +100,11 @@ test("each metric says its own number, also where it has become smaller", async 
   t.after(() => metrics.close());
   const first = samplesIn(await metrics.text());
   const counted = [...first].filter(([, value]) => value >= 1000 && value < number);
-  assert.equal(new Set(counted.map(([, value]) => value)).size, 17, "some number is said twice, or not at all");
+  assert.equal(
+    new Set(counted.map(([, value]) => value)).size,
+    17 + limitNames.length,
+    "some number is said twice, or not at all",
+  );
   number = 1000;
   assert.deepEqual(samplesIn(await metrics.text()).get("roomcast_connections"), first.get("roomcast_connections"));
   for (const reason of ["rate", "handshakes", "full", "address_rate", "address_connections", "draining"])
@@ -208,7 +214,7 @@ test("two nodes in one process have numbers of their own", async (t) => {
 
 test("rooms and users leave no series behind, however many they are", async (t) => {
   const authenticate = ({ token = "" }: { readonly token?: string | undefined }) => ({ user: token });
-  const server = await measured(t, { maxRooms: 10_000, maxRequests: 1000, authenticate });
+  const server = await measured(t, { maxRooms: 10_000, maxRequests: 1000, requestRate: 1_000_000, authenticate });
   const before = await scrape(server.metricsUrl);
   const client = await connect(t, server, { hello: { token: "user:0" } });
   for (let at = 0; at < 10_000; at += 500) {

@@ -96,7 +96,8 @@ for (const codec of clientCodecs) {
 }
 
 test("a client that asks and never reads is bounded by what it may ask, and is cut off", async (t) => {
-  const server = await startServer(t, { maxBackpressureBytes: 262_144, onCall: ({ data }) => data });
+  const fast = { requestRate: 1_000_000, byteRate: 1_073_741_824 };
+  const server = await startServer(t, { maxBackpressureBytes: 262_144, onCall: ({ data }) => data, ...fast });
   const client = await connect(t, server);
   client.socket.pause();
   const data = "x".repeat(60_000);

@@ -4,6 +4,7 @@ import type { Wire } from "../../protocol/codec.js";
 import type { ClientFrame, ServerFrame } from "../../protocol/frames.js";
 import { json } from "../../protocol/json.js";
 import { jsonServer } from "../../protocol/json-server.js";
+import { Usage } from "../../server/access/limits.js";
 import { Permissions } from "../../server/access/permissions.js";
 import { Revocations } from "../../server/access/revocations.js";
 import { AccessRules } from "../../server/access/rules.js";
@@ -11,8 +12,8 @@ import { TicketSeal } from "../../server/access/ticket.js";
 import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
 import { Rooms } from "../../server/room/rooms.js";
 import { defaultRules } from "../../server/room/rules.js";
-import type { Link } from "../../server/session/link.js";
 import { everyone } from "../../server/session/identity.js";
+import type { Link } from "../../server/session/link.js";
 import { Sessions } from "../../server/session/sessions.js";
 import { Slices } from "../../server/session/slices.js";
 import { verbs } from "../../server/session/verbs.js";
@@ -65,6 +66,11 @@ function busyNode(t: TestContext) {
     checkMs: 0,
   });
   t.after(() => rooms.close());
+  const limits = {
+    ...{ maxFrameBytes: 65_536, maxRooms: 100, maxRequests: 32, maxFramesPerTurn: 1000 },
+    ...{ maxBackpressureBytes: 1 << 20, requestRate: 500, byteRate: 1 << 20 },
+    ...{ userConnections: 100, userPublishRate: 500 },
+  };
   const sessions = new Sessions({
     context: {
       node: "n",
@@ -73,15 +79,14 @@ function busyNode(t: TestContext) {
       hooks: {},
       identities: everyone,
       permissions: new Permissions(new AccessRules({}, { isOpen: true, maxFrameBytes: 65_536 }), new Revocations()),
-      limits: {
-        ...{ maxFrameBytes: 65_536, maxRooms: 100, maxRequests: 32, maxFramesPerTurn: 1000 },
-        maxBackpressureBytes: 1 << 20,
-      },
+      limits,
+      usage: new Usage(limits),
       heartbeatMs: 20_000,
       tickets: new TicketSeal([], 60_000),
       log: { debug: () => undefined, error: (message, fields) => assert.fail(`${message} ${JSON.stringify(fields)}`) },
       slices,
       turn: () => 1,
+      now: () => 1,
     },
     helloTimeoutMs: 60_000,
     publishedBytes: () => 0,
