@@ -14,6 +14,8 @@ export type FrameParts = {
   /** The three reserved bits, as a number from 0 to 7. */
   readonly reserved?: number;
   readonly masked?: boolean;
+  /** The four bytes of the mask; random ones by default. */
+  readonly mask?: Uint8Array;
   /** What the length field says, where it is to say something else than the payload's length. */
   readonly length?: number;
   /** How many bytes the length field takes, where it is not to be the fewest. */
@@ -33,7 +35,7 @@ export function frameBytes(parts: FrameParts): Buffer {
   if (lengthBytes === 2) head.writeUInt16BE(length, 2);
   if (lengthBytes === 8) head.writeBigUInt64BE(BigInt(length), 2);
   if (!masked) return Buffer.concat([head, payload]);
-  const mask = randomBytes(4);
+  const mask = parts.mask ?? randomBytes(4);
   const body = Buffer.from(payload);
   for (let at = 0; at < body.length; at++) body[at] = (body[at] as number) ^ (mask[at % 4] as number);
   return Buffer.concat([head, mask, body]);
