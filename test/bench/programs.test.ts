@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contestants } from "../../bench/support/dialects.js";
-import type { ConnectResult, FanOutResult, IdleResult, PermissionsResult } from "../../bench/support/results.js";
+import type {
+  ConnectResult,
+  FanOutResult,
+  IdleResult,
+  PermissionsResult,
+  TokenHelloResult,
+} from "../../bench/support/results.js";
 import { lineOf, play } from "./play.js";
 
 test("fan-out counts each event once for each subscriber, for every contestant", async () => {
@@ -34,6 +40,15 @@ test("permissions finds what is granted in every case, and what is not", async (
   assert.ok(rows.length >= 7);
   assert.equal(Math.max(...rows.map((row) => row.roomLength)), 128);
   for (const row of rows) assert.ok(row.nsPerCheck > 0, JSON.stringify(row));
+});
+
+test("token-hello has a row for a hello without a token and for every algorithm", async () => {
+  const { rows } = lineOf<TokenHelloResult>(await play("token-hello", "--connects", "20", "--rounds", "2"));
+  assert.deepEqual(
+    rows.map(({ token }) => token),
+    ["none", "HS256", "RS256", "ES256", "EdDSA"],
+  );
+  for (const row of rows) assert.ok(row.cpuUsPerConnect > 0 && row.timesWithout > 0, JSON.stringify(row));
 });
 
 test("a wrong flag ends a program with code 2 and one line that names it", async () => {
