@@ -48,10 +48,10 @@ type Request = {
 
 /** Longer than anything takes, in milliseconds. */
 export const NEVER_MS = 1e15;
-/** Requests that may wait for an answer before `welcome` tells the limit. */
+/** Requests that may wait for an answer at first. */
 const FIRST_WINDOW = 8;
-/** How much more may be open with each answer, after the server has refused what was too much. */
-const GROWTH = 1.25;
+/** How many more may with each answer. Slowly: who asks far too much before the first refusal is taken for a flood. */
+const GROWTH = 0.25;
 /** How long all requests may be held back; what was refused waits for as long as it was told. In milliseconds. */
 const MOST_HELD_MS = 1000;
 /** The least time between two attempts to renew the token, in milliseconds. */
@@ -75,8 +75,8 @@ export class Link {
   /** Once retired it ends, whatever was not answered by then; in Unix milliseconds. */
   #endAt: number | undefined;
   #lastSeenAt = 0;
-  /** How many requests may be open: one where the server was asked too much, and then more with each answer. */
-  #window = NEVER_MS;
+  /** How many requests may be open: more with each answer, and one where the server was asked too much. */
+  #window = FIRST_WINDOW;
   /** Until when the server wants less, in Unix milliseconds. */
   #limitedUntil = 0;
   #resume: ReturnType<typeof setTimeout> | undefined;
@@ -206,8 +206,8 @@ export class Link {
   }
 
   #pump(): void {
-    const most = Math.min(this.welcome?.limits.maxRequests ?? FIRST_WINDOW, this.#window);
-    while (!this.#isDown && !this.#isHeld && this.#unsent.length > 0 && this.#sent.size < Math.max(most, 1)) {
+    const most = Math.min(this.welcome?.limits.maxRequests || FIRST_WINDOW, this.#window);
+    while (!this.#isDown && !this.#isHeld && this.#unsent.length > 0 && this.#sent.size + 1 <= most) {
       const request = this.#unsent.shift() as Request;
       request.until += Date.now();
       this.#sent.set(request.id, request);
@@ -229,7 +229,7 @@ export class Link {
       this.#limitedUntil = Math.max(this.#limitedUntil, now + Math.min(retryMs, MOST_HELD_MS));
       clearTimeout(this.#resume);
       this.#resume = setTimeout(() => this.#pump(), this.#limitedUntil - now);
-    } else this.#window *= GROWTH;
+    } else this.#window += GROWTH;
     return frame.type === "error" ? new RoomcastError(code, message, retryMs) : (frame as F);
   }
 
