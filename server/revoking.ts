@@ -14,7 +14,7 @@ import {
 } from "./access/revocation.js";
 import { Revocations } from "./access/revocations.js";
 import { type KeyedEvent, type Reading, SharedLog } from "./cluster/shared-log.js";
-import type { Broker } from "./engine/engine.js";
+import type { Broker, EngineName } from "./engine/engine.js";
 import type { OwnRoom } from "./engine/open.js";
 import type { Log } from "./log.js";
 import { OWN } from "./room/names.js";
@@ -42,6 +42,8 @@ export const revocationsRoom = (maxLifeMs: number): OwnRoom => ({
 
 export type RevokingOptions = {
   readonly broker: Broker;
+  /** The engine that holds the log. */
+  readonly engine: EngineName;
   readonly revocations: Revocations;
   /** See the setting. */
   readonly maxTokenLifeMs: number;
@@ -99,7 +101,7 @@ export class Revoking {
 
   /** Until the log has been read this node honours what may have been revoked. */
   problems(): readonly string[] {
-    return this.#log.isRead ? [] : ["revocations: not read yet"];
+    return this.#log.isRead ? [] : [`${this.#options.engine}: what was revoked could not be read yet`];
   }
 
   /** See `Server.revoke`. */

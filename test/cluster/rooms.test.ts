@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { startRedis } from "../support/services/redis.js";
-import { connect, type Server, startServer } from "../support/start-server.js";
+import { connect, type Server, startServer, usersMayAll } from "../support/start-server.js";
 
 const SECRET = "a secret that both nodes have, 32 characters or more";
 
@@ -17,7 +17,7 @@ async function twoNodes(
     probeMs: 200,
     engineTimeoutMs: 500,
     authenticate: () => ({ user: "ann" }),
-    kinds: { live: { history: { size: 0 } } },
+    kinds: { ...usersMayAll, live: { history: { size: 0 } } },
   };
   const [ann, bob] = await Promise.all([startServer(t, settings), startServer(t, settings)]);
   return { ann, bob, redis };
