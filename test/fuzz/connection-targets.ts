@@ -99,8 +99,9 @@ abstract class ConnectionTarget implements Target<Attack> {
 
   async check(attacks: readonly Attack[]): Promise<readonly (string | undefined)[]> {
     const found = await this.#victim.attack(attacks);
-    if (!this.bothPorts) return found;
-    const atMetrics = await this.#victim.attack(attacks, this.#victim.metricsPort);
+    const { metricsPort } = this.#victim;
+    if (!this.bothPorts || metricsPort === undefined) return found;
+    const atMetrics = await this.#victim.attack(attacks, metricsPort);
     return found.map((what, index) => what ?? (atMetrics[index] && `at the metrics' port: ${atMetrics[index]}`));
   }
 

@@ -11,13 +11,16 @@ const CLOSE_CODES: ReadonlySet<number> = new Set([1000, 1002, 1003, 1005, 1006, 
 
 const CLOSE = 8;
 
-/** Without all of these in what was sent, there is nothing to upgrade. */
+/**
+ * Without all of these in what was sent, there is nothing to upgrade. The library takes bytes above 127 at the ends of a
+ * header for blanks.
+ */
 const NEEDED: readonly RegExp[] = [
   /GET [^ ]*\/v1\/socket/,
-  /upgrade[ \t]*:[ \t]*websocket/i,
+  /upgrade[ \t]*:[^!-~]*websocket/i,
   /connection[ \t]*:[^\r\n]*upgrade/i,
-  /sec-websocket-version[ \t]*:[ \t]*13/i,
-  /sec-websocket-key[ \t]*:[ \t]*[A-Za-z0-9+/]{22}==/i,
+  /sec-websocket-version[ \t]*:[^!-~]*13/i,
+  /sec-websocket-key[ \t]*:[^!-~]*[A-Za-z0-9+/]{22}==/i,
 ];
 
 /** What is wrong with what came back on a connection; `undefined` where nothing is. */

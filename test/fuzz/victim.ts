@@ -12,8 +12,15 @@ import { judge } from "./judge.js";
 
 /** How long the server may take to let go of a connection whose client has said its last, in milliseconds. */
 const PATIENCE_MS = 20_000;
+/** It is looked so often whether connections have gone. */
+const MOST_LOOKS = 100;
 /** All connections are from one address, and as many as can be made. */
-const ROOMY = { addressRate: 1_000_000, addressConnections: 1_000_000, connectRate: 1_000_000, maxHandshakes: 100_000 };
+export const ROOMY = {
+  addressRate: 1_000_000,
+  addressConnections: 1_000_000,
+  connectRate: 1_000_000,
+  maxHandshakes: 100_000,
+};
 /** A line of the log that nobody's bytes may cause. */
 const FAILED = /"level":"(error|fatal)"|\bat .*\.js:\d+|Error:/;
 
@@ -71,20 +78,32 @@ class Connection {
 
 export class Victim {
   readonly #node: NodeProcess;
-  readonly #metricsPort: number;
+  /** None where the node serves no metrics: then it is not looked whether connections are left. */
+  readonly metricsPort: number | undefined;
   #bystanders: Bystanders;
+  /** Connections of others, who stay. */
+  #others = 0;
+  /** How often the process has ended, or was started again because of what was done to it. */
+  harmed = 0;
 
-  private constructor(node: NodeProcess, metricsPort: number, bystanders: Bystanders) {
+  private constructor(node: NodeProcess, metricsPort: number | undefined, bystanders: Bystanders) {
     this.#node = node;
-    this.#metricsPort = metricsPort;
+    this.metricsPort = metricsPort;
     this.#bystanders = bystanders;
   }
 
+  /** A node of its own. */
   static async start(scope: Scope, settings: SettingsInput = {}): Promise<Victim> {
     const metricsPort = await freePort();
     const node = await NodeProcess.start(scope, { ...ROOMY, page: true, metricsPort, ...settings });
+    return Victim.of(scope, node, metricsPort);
+  }
+
+  /** A node that has been started, where everybody else is connected already. */
+  static async of(scope: Scope, node: NodeProcess, metricsPort?: number): Promise<Victim> {
     const victim = new Victim(node, metricsPort, await Bystanders.join(node.url));
     scope.after(() => Promise.resolve(victim.#bystanders.end()));
+    victim.#others = (await victim.#connections()) - victim.#bystanders.count;
     return victim;
   }
 
@@ -92,53 +111,59 @@ export class Victim {
     return this.#node.port;
   }
 
-  get metricsPort(): number {
-    return this.#metricsPort;
-  }
-
   /** Makes all attacks at once, step by step. What is wrong with what came of each, in their order. */
   async attack(attacks: readonly Attack[], port = this.port): Promise<(string | undefined)[]> {
+    const answers = await this.answers(attacks, port);
+    const harm = await this.harm();
+    return attacks.map((attack, index) => {
+      const answer = answers[index];
+      return harm ?? (answer === undefined ? "the connection was not let go" : judge(sentBy(attack), answer));
+    });
+  }
+
+  /** As `attack`: all that came on each connection, `undefined` where the server did not let go of it. */
+  async answers(attacks: readonly Attack[], port = this.port): Promise<(Buffer | undefined)[]> {
     const connections = await Promise.all(attacks.map(() => Connection.open(port)));
     const most = Math.max(...attacks.map(({ steps }) => steps.length));
     for (let at = 0; at < most && this.#node.isRunning; at++) {
       for (const [index, { steps }] of attacks.entries()) connections[index]?.step(steps[at]);
       await this.#bystanders.barrier().catch(() => undefined);
     }
-    const answers = await Promise.all(connections.map((connection) => connection?.ended()));
-    const harm = await this.#harm();
-    return attacks.map((attack, index) => {
-      if (harm !== undefined) return harm;
-      const answer = answers[index];
-      return answer === undefined ? "the connection was not let go" : judge(sentBy(attack), answer);
-    });
+    return Promise.all(connections.map((connection) => connection?.ended()));
   }
 
   /** What has been done to the process or to those who behave. After harm there is another process, and there are others. */
-  async #harm(): Promise<string | undefined> {
+  async harm(): Promise<string | undefined> {
     const harm = this.#node.isRunning ? await this.#bystanders.harm() : "the process has ended";
     const line = this.#node.output.split("\n").find((one) => FAILED.test(one));
     const left = harm === undefined && line === undefined ? await this.#left() : undefined;
     const what = harm ?? (line === undefined ? left : `logged ${line.slice(0, 300)}`);
-    if (what === undefined) return undefined;
-    await this.#again();
+    if (what !== undefined) await this.#again();
     return what;
+  }
+
+  async #connections(): Promise<number> {
+    return this.metricsPort === undefined ? 0 : (await scrape(this.metricsPort))("roomcast_connections");
   }
 
   /** Those who attacked have gone: their connections must have, too. */
   async #left(): Promise<string | undefined> {
+    if (this.metricsPort === undefined) return undefined;
     for (let tries = 0; ; tries++) {
-      const connections = (await scrape(this.#metricsPort))("roomcast_connections");
-      if (connections === this.#bystanders.count) return undefined;
-      if (tries === 100) return `${connections - this.#bystanders.count} connections are left`;
+      const left = (await this.#connections()) - this.#others - this.#bystanders.count;
+      if (left <= 0) return undefined;
+      if (tries === MOST_LOOKS) return `${left} connections are left`;
       await this.#bystanders.barrier();
     }
   }
 
   async #again(): Promise<void> {
+    this.harmed++;
     this.#bystanders.end();
     await this.#node.kill();
     this.#node.output = "";
     await this.#node.restart();
+    this.#others = 0;
     this.#bystanders = await Bystanders.join(this.#node.url);
   }
 }
