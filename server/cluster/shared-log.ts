@@ -99,7 +99,10 @@ export class SharedLog {
   /** Reads what is new, and appends what is owed. One at a time; never rejects. */
   pull(): Promise<void> {
     this.#pulling ??= this.#pull()
-      .catch(() => undefined)
+      .catch(() => {
+        // An engine that was away may have lost what was before the place this node has read up to.
+        this.#isHinted = true;
+      })
       .finally(() => {
         this.#pulling = undefined;
       });
@@ -125,7 +128,6 @@ export class SharedLog {
       if (!more) this.#position = position;
       if (!more) return true;
     }
-    this.#isHinted = false;
     for (;;) {
       const { events, more, position } = await broker.history(room, { since }, PAGE, rules);
       const last = events?.at(-1);
@@ -133,7 +135,9 @@ export class SharedLog {
       take(events);
       since = more && last !== undefined ? { epoch: position.epoch, offset: last.offset } : position;
       this.#position = since;
-      if (!more) return true;
+      if (more) continue;
+      this.#isHinted = false;
+      return true;
     }
   }
 

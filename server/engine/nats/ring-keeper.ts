@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Log } from "../../log.js";
 import type { NatsStream } from "./address.js";
 import { headerBytes, type JetStream, JetStreamError, type StreamInfo } from "./jetstream.js";
-import { dealt, listLine, Placement, type RingState, type Shard } from "./placement.js";
+import { dealt, type Generation, listLine, Placement, type RingState, type Shard } from "./placement.js";
 import { RingStore } from "./ring-state.js";
 import type { Streams } from "./streams.js";
 import type { Subjects } from "./subjects.js";
@@ -21,6 +21,15 @@ const MAX_GENERATIONS = 500;
 const SUBJECTS_OVERLAP = 10065;
 
 const newLife = (): string => randomBytes(6).toString("base64url");
+
+/**
+ * Whether NATS has lost everything, the ring too, and a node has begun anew: a generation is made once, and one that is
+ * known by other lives is of another count.
+ */
+function isAnew({ generation, shards }: Generation, before: Placement | undefined): boolean {
+  const known = before?.generations.find((each) => each.generation === generation);
+  return known !== undefined && !shards.some(({ life }) => known.shards.some((shard) => shard.life === life));
+}
 
 type Pending = NonNullable<RingState["pending"]>;
 
@@ -106,7 +115,8 @@ export class RingKeeper {
   #apply(state: RingState): void {
     const last = state.generations[state.generations.length - 1];
     const before = this.#placement;
-    if (last === undefined || last.generation <= (before?.current.generation ?? 0)) return;
+    if (last === undefined) return;
+    if (last.generation <= (before?.current.generation ?? 0) && !isAnew(last, before)) return;
     this.#placement = new Placement(state.generations);
     for (const { name, life, start } of last.shards) {
       if (this.#highest.get(name)?.life !== life) this.#highest.set(name, { life, seq: start });
