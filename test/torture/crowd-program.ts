@@ -84,6 +84,7 @@ function publish(order: PublishOrder): void {
       order.rooms[index] ?? [],
       manner,
       order.maxWaiting,
+      order.padding,
       ({ p, n, r }, sentAt, { outcome, position, error }) => {
         const answeredAt = Date.now();
         const one = { publisher: p, counter: n, room: r, outcome, position, sentAt, answeredAt };
@@ -159,6 +160,9 @@ async function act(order: Order): Promise<unknown> {
       return undefined;
     case "cut":
       for (const way of ways.slice(0, Math.ceil(ways.length * order.share))) way.cut(order.forMs);
+      return undefined;
+    case "stall":
+      for (const way of ways) way.stall(order.stalled);
       return undefined;
     case "sample":
       stalls.enable();

@@ -28,6 +28,8 @@ export type PublishOrder = {
   readonly maxWaiting: number;
   /** `sdk`: tries again until there is an answer. `once`: asks once, over the wire, so that refusals show. */
   readonly manner: "sdk" | "once";
+  /** How many bytes of filling each event carries. */
+  readonly padding: number;
 };
 
 export type Order =
@@ -37,6 +39,8 @@ export type Order =
   | { readonly type: "stop" }
   /** Cuts the connections of a share of the subscribers, the first that came, and keeps them away. */
   | { readonly type: "cut"; readonly share: number; readonly forMs: number }
+  /** The subscribers read nothing more from their connections, or go on reading. */
+  | { readonly type: "stall"; readonly stalled: boolean }
   /** Counts from now on, so often, on which node how many clients are. */
   | { readonly type: "sample"; readonly everyMs: number }
   /** Whether each subscriber is at or past the given position of its rooms, and every publish is answered. */

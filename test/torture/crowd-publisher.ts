@@ -105,16 +105,26 @@ export class Publisher {
   readonly #manner: Manner;
   readonly #maxWaiting: number;
   readonly #wrote: Wrote;
+  readonly #filling: { readonly filling?: string };
   readonly #counters = new Map<string, number>();
   readonly #waitingIn = new Map<string, number>();
   #turn = 0;
   waiting = 0;
 
-  constructor(number: number, rooms: readonly string[], manner: Manner, maxWaiting: number, wrote: Wrote) {
+  /** `padding` is how many bytes of filling each event carries. */
+  constructor(
+    number: number,
+    rooms: readonly string[],
+    manner: Manner,
+    maxWaiting: number,
+    padding: number,
+    wrote: Wrote,
+  ) {
     this.#number = number;
     this.#rooms = rooms;
     this.#manner = manner;
     this.#maxWaiting = maxWaiting;
+    this.#filling = padding > 0 ? { filling: "x".repeat(padding) } : {};
     this.#wrote = wrote;
   }
 
@@ -127,7 +137,7 @@ export class Publisher {
     this.#counters.set(room, counter);
     this.#waitingIn.set(room, waiting + 1);
     this.waiting++;
-    void this.#publish({ p: this.#number, n: counter, r: room });
+    void this.#publish({ p: this.#number, n: counter, r: room, ...this.#filling });
   }
 
   async #publish(value: Value): Promise<void> {

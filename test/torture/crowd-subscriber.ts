@@ -4,7 +4,7 @@ import { type PackedLog, packEntry, type Words } from "./packed.js";
 import type { Entry } from "./records.js";
 
 /** The data of every event. */
-export type Value = { readonly p: number; readonly n: number; readonly r: string };
+export type Value = { readonly p: number; readonly n: number; readonly r: string; readonly filling?: string };
 
 type Watched = { readonly room: Room; readonly entries: number[]; position: Position | undefined; resetAt: number };
 

@@ -52,6 +52,12 @@ export class Way {
     return state?.status === "connected" ? state.node : undefined;
   }
 
+  /** Reads nothing more from the connection that it has, or goes on reading. */
+  stall(stalled: boolean): void {
+    if (stalled) this.#socket?.pause();
+    else this.#socket?.resume();
+  }
+
   cut(forMs: number): void {
     this.#awayUntil = Date.now() + forMs;
     this.#socket?.terminate();

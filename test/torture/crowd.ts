@@ -19,6 +19,7 @@ export type Publishing = {
   readonly eventsPerSecond: number;
   readonly maxWaiting?: number;
   readonly manner?: PublishOrder["manner"];
+  readonly padding?: number;
 };
 
 /** What all of its processes have collected. */
@@ -71,7 +72,7 @@ export class Crowd {
 
   /** Starts publishers, who go on until `stop`. Resolves with what tells their events from those of others. */
   async publish(publishing: Publishing): Promise<(one: { readonly publisher: number }) => boolean> {
-    const { count, rooms, eventsPerSecond, maxWaiting = 50, manner = "sdk" } = publishing;
+    const { count, rooms, eventsPerSecond, maxWaiting = 50, manner = "sdk", padding = 0 } = publishing;
     const roomsOf = (publisher: number): string[] => {
       if (count >= rooms.length) return [rooms[publisher % rooms.length] as string];
       return rooms.filter((_, index) => index % count === publisher);
@@ -83,7 +84,7 @@ export class Crowd {
       const theirs = Array.from({ length: share }, (_, each) => roomsOf(first + each));
       const order: PublishOrder = {
         ...{ type: "publish", count: share, firstPublisher: before + first, rooms: theirs },
-        ...{ eventsPerSecond: (eventsPerSecond * share) / count, maxWaiting, manner },
+        ...{ eventsPerSecond: (eventsPerSecond * share) / count, maxWaiting, manner, padding },
       };
       first += share;
       return order;
@@ -96,6 +97,11 @@ export class Crowd {
   /** Cuts the connections of a share of the subscribers, and keeps them away. */
   async cut(share: number, forMs: number): Promise<void> {
     await this.#all(() => ({ type: "cut", share, forMs }));
+  }
+
+  /** The subscribers read nothing more from the connections they have, or go on reading. */
+  async stall(stalled: boolean): Promise<void> {
+    await this.#all(() => ({ type: "stall", stalled }));
   }
 
   /** Counts from now on, so often, on which node how many clients are; `collect` tells. */

@@ -29,7 +29,7 @@ async function subscribe(count: number, first: number): Promise<void> {
 
 function publish(eventsPerSecond: number): void {
   const manner = side.publisher(wayOf(0));
-  const publisher = new Publisher(0, [ROOM], manner, 1000, ({ p, n, r }, sentAt, { outcome, position }) => {
+  const publisher = new Publisher(0, [ROOM], manner, 1000, 0, ({ p, n, r }, sentAt, { outcome, position }) => {
     const one = { publisher: p, counter: n, room: r, outcome, position, sentAt, answeredAt: Date.now() };
     published.push(...packPublished(one, epochs, rooms));
     publishedCount++;

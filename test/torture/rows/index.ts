@@ -8,6 +8,9 @@ import { row05 } from "./row-05-subscriber-cut.js";
 import { row06 } from "./row-06-black-hole.js";
 import { row07 } from "./row-07-last-event.js";
 import { row08 } from "./row-08-answers-dropped.js";
+import { row10 } from "./row-10-stalled-readers.js";
+import { row11 } from "./row-11-wrong-frames.js";
+import { row12 } from "./row-12-floods.js";
 import { row14 } from "./row-14-storm.js";
 import { row15 } from "./row-15-jitter.js";
 import { row16 } from "./row-16-joins.js";
@@ -26,6 +29,9 @@ export const rows: readonly Row[] = [
   row06,
   row07,
   row08,
+  row10,
+  row11,
+  row12,
   row14,
   row15,
   row16,
