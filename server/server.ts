@@ -221,9 +221,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     revoke: (revocation) => revoking.revokeWritten(revocation),
     count: (room, tenant) => rooms.find(fullName(tenant, room))?.size ?? 0,
   };
+  const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);
   const { node: name, leaseMs } = settings;
-  const cluster = new Cluster({ name, version: versionOf(), broker: rooms.broker, actions, leaseMs, log });
-  const usage = new Usage(settings);
+  const cluster = new Cluster({ name, version: versionOf(), broker: rooms.broker, actions, usage, leaseMs, log });
   const sessions = new Sessions({
     context: {
       node: settings.node,
@@ -245,7 +245,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   });
   const enforce = async () => void (await sessions.checkRevoked());
   const { maxTokenLifeMs } = settings;
-  const revoking = new Revoking({ broker: rooms.broker, revocations, maxTokenLifeMs, enforce, log });
+  const [engine = "memory"] = enginesIn(settings);
+  const revoking = new Revoking({ broker: rooms.broker, engine, revocations, maxTokenLifeMs, enforce, log });
   const problems = (): string[] => [
     ...(state === "ready" ? [] : [state]),
     ...rooms.broker.problems(),

@@ -1,7 +1,7 @@
 /** What clients are held to, and how often each limit held one. Pure: the time is given, in milliseconds. */
 import { Rate, waitMsOf } from "./bucket.js";
 import { RoomRates } from "./room-rates.js";
-import { RoomShares, UserShares } from "./shares.js";
+import { RoomShares, type Told, UserShares } from "./shares.js";
 
 /** What one session is held to, by its settings. */
 export type SessionLimits = {
@@ -49,13 +49,33 @@ export class Usage {
   /** How often each limit refused something. */
   readonly refused = Object.fromEntries(limitNames.map((name) => [name, 0])) as Record<LimitName, number>;
 
-  constructor(limits: SessionLimits) {
+  readonly #membersOf: (room: string) => number;
+
+  /** `membersOf`: how many clients of this node are in a room, or about to be. */
+  constructor(limits: SessionLimits, membersOf: (room: string) => number) {
     this.limits = limits;
+    this.#membersOf = membersOf;
     this.requests = new Rate(limits.requestRate, BURST_MS);
     // A frame of full length fits in any case.
     this.bytes = new Rate(limits.byteRate, BURST_MS, limits.maxFrameBytes);
     this.floodMs = Math.max(FLOOD_MS, this.requests.burstMs, this.bytes.burstMs);
     this.users = new UserShares(limits);
+  }
+
+  /** See `UsageCounts` in `server/cluster/usage.ts`. */
+  tell(fits: (name: string) => boolean, ends: boolean, nodes: number): Told {
+    const users = this.users.tell(fits, ends, nodes);
+    return { users, rooms: this.members.tell(fits, nodes, this.#membersOf) };
+  }
+
+  hear(node: string, { users, rooms }: Told, now: number): void {
+    this.users.hear(node, users, now);
+    this.members.hear(node, rooms, now);
+  }
+
+  set onNews(act: () => void) {
+    this.users.onNews = act;
+    this.members.onNews = act;
   }
 
   /** Forgets what does not hold any more. To be called about once a second. */

@@ -14,6 +14,10 @@ const SHARE_BURST_MS = 250;
 const DEBT_MS = 2000;
 /** The most users that are remembered without a session here. */
 const MAX_COOLING = 100_000;
+/** Where more than so many users, or rooms, are to be told of, only heavier ones are from then on. */
+const MANY_WATCHED = 2000;
+/** The most that are looked at once a second. */
+const MAX_WATCHED = 10_000;
 
 /** One that uses much: who or what, and how much of it there is. */
 export type Told = {
@@ -27,8 +31,12 @@ export type Told = {
 export const userKey = (tenant: string, user: string): string =>
   tenant === "" && !user.includes("|") ? user : `${tenant}|${user}`;
 
-/** From how many on a node tells of it: so that what nobody tells of is no more than a quarter of the limit. */
-const tellFrom = (limit: number, nodes: number): number => Math.max(1, Math.ceil(limit / (4 * nodes)));
+/**
+ * From how many on a node tells of it: so that what nobody tells of is no more than a quarter of the limit. `scale` is more
+ * than 1 where there would be too many to tell of.
+ */
+const tellFrom = (limit: number, nodes: number, scale = 1): number =>
+  Math.min(limit, Math.max(1, Math.ceil((limit * scale) / (4 * nodes))));
 
 /** How many of something there are on the other nodes, as they said it last. */
 class ElsewhereCounts {
@@ -119,6 +127,7 @@ export class UserShares {
   /** Those the others are to be told of. */
   readonly #watched = new Set<UserUse>();
   #period = 0;
+  #scale = 1;
   #publishedFrom: number;
   #sessionsFrom: number;
   /** Called when the others should hear of someone before the second is over. */
@@ -235,21 +244,21 @@ export class UserShares {
 
   #watch(use: UserUse): void {
     const isNews = use.toldIn < this.#period - 1 || use.sessions >= this.#sessionsFrom;
-    this.#watched.add(use);
+    if (this.#watched.size < MAX_WATCHED) this.#watched.add(use);
     if (isNews) this.onNews();
   }
 
   /**
-   * What the others are to be told: at most `most`, the heaviest first. `ends`: whether the second is over, or this is
-   * news within it. `nodes`: how many there are.
+   * What the others are to be told, the heaviest first, as far as there is room: `fits` is asked for each, and takes it in.
+   * `ends`: whether the second is over, or this is news within it. `nodes`: how many there are.
    */
-  tell(most: number, ends: boolean, nodes: number): Told["users"] {
+  tell(fits: (name: string) => boolean, ends: boolean, nodes: number): Told["users"] {
     const { userConnections, userPublishRate } = this.#limits;
-    this.#publishedFrom = tellFrom(userPublishRate, nodes);
-    this.#sessionsFrom = tellFrom(userConnections, nodes);
+    this.#publishedFrom = tellFrom(userPublishRate, nodes, this.#scale);
+    this.#sessionsFrom = tellFrom(userConnections, nodes, this.#scale);
     const publishedBy = (use: UserUse): number => (use.period === this.#period ? use.published : 0);
     const weight = (use: UserUse): number => use.sessions / userConnections + publishedBy(use) / userPublishRate;
-    const heaviest = [...this.#watched].sort((a, b) => weight(b) - weight(a)).slice(0, most);
+    const heaviest = [...this.#watched].sort((a, b) => weight(b) - weight(a)).filter(({ key }) => fits(key));
     const told = heaviest.map((use) => [use.key, Math.max(0, use.sessions), publishedBy(use)] as const);
     for (const use of heaviest) {
       use.published = 0;
@@ -261,6 +270,8 @@ export class UserShares {
 
   #endPeriod(): void {
     this.#period++;
+    if (this.#watched.size > MANY_WATCHED) this.#scale *= 2;
+    else if (this.#scale > 1 && this.#watched.size < MANY_WATCHED / 4) this.#scale /= 2;
     for (const use of this.#watched) if (use.sessions < this.#sessionsFrom) this.#watched.delete(use);
   }
 
@@ -309,13 +320,13 @@ export class RoomShares {
   fits(room: string, here: number, limit: number, now: number): boolean {
     if (here + (this.#elsewhere.size === 0 ? 0 : this.#elsewhere.of(room, now)) > limit) return false;
     if (here < tellFrom(limit, this.#nodes)) return true;
-    this.#watched.set(room, limit);
+    if (this.#watched.size < MAX_WATCHED) this.#watched.set(room, limit);
     this.onNews();
     return true;
   }
 
-  /** What the others are to be told: at most `most`, the fullest first. `sizeOf`: how many members a room has here. */
-  tell(most: number, nodes: number, sizeOf: (room: string) => number): Told["rooms"] {
+  /** What the others are to be told, the fullest first, as `UserShares.tell`. `sizeOf`: how many members a room has here. */
+  tell(fits: (name: string) => boolean, nodes: number, sizeOf: (room: string) => number): Told["rooms"] {
     this.#nodes = nodes;
     const full: [room: string, members: number, weight: number][] = [];
     for (const [room, limit] of this.#watched) {
@@ -325,7 +336,7 @@ export class RoomShares {
     }
     return full
       .sort((a, b) => b[2] - a[2])
-      .slice(0, most)
+      .filter(([room]) => fits(room))
       .map(([room, members]) => [room, members] as const);
   }
 

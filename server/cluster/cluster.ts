@@ -10,10 +10,20 @@ import { type Broker, EngineError, type LogRules, RESERVED } from "../engine/eng
 import type { Log } from "../log.js";
 import { Control, type NodeActions } from "./control.js";
 import { type NodeInfo, NodeList } from "./nodes.js";
-import { type Ask, isTenantOrNone, type NodeFacts, type Note, readNote, type Said, writeNote } from "./note.js";
+import {
+  type Ask,
+  isTenantOrNone,
+  type NodeFacts,
+  type Note,
+  readNote,
+  type Said,
+  type Use,
+  writeNote,
+} from "./note.js";
 import type { Collected } from "./questions.js";
+import { type UsageCounts, UsageNotes } from "./usage.js";
 
-export type { NodeActions, NodeInfo };
+export type { NodeActions, NodeInfo, UsageCounts };
 
 /** The room in which nodes speak to each other. */
 export const NODES_ROOM = `${RESERVED}nodes`;
@@ -53,6 +63,8 @@ export type ClusterOptions = {
   /** How long a node that gives no sign of life is believed to be there, in milliseconds. */
   readonly leaseMs: number;
   readonly log: Log;
+  /** What of its users and rooms it is to tell the others. */
+  readonly usage?: UsageCounts | undefined;
   /** How long the answers of all nodes are waited for, in milliseconds; 2000 by default. */
   readonly answerMs?: number | undefined;
 };
@@ -69,6 +81,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #list: NodeList;
   readonly #control: Control;
+  readonly #usage: UsageNotes | undefined;
   readonly #ending = new AbortController();
   readonly #startedAt = Date.now();
   #sequence = 0;
@@ -85,12 +98,14 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#list = new NodeList(options);
-    const { name, actions, log, answerMs } = options;
+    const { name, actions, log, usage, answerMs } = options;
     this.#control = new Control({
       ...{ id: this.id, name, actions, log, answerMs },
       others: () => this.#list.others(),
       send: (note) => this.#send(note),
     });
+    const tell = (use: Use) => void this.#send({ type: "use", use }).catch(() => undefined);
+    this.#usage = usage && new UsageNotes(usage, () => this.#list.others().length, tell);
   }
 
   get #closed(): boolean {
@@ -201,6 +216,9 @@ export class Cluster {
       case "answer":
         if (note.to === this.id) this.#control.take(id, note.request, note.numbers);
         break;
+      case "use":
+        this.#usage?.hear(id, note.use);
+        break;
       default:
         note satisfies never;
     }
@@ -291,6 +309,7 @@ export class Cluster {
   async #close(): Promise<void> {
     clearTimeout(this.#timer);
     clearTimeout(this.#answering);
+    this.#usage?.close();
     this.#ending.abort();
     this.#control.close();
     if (this.#options.actions !== undefined && this.#sequence > 0) {

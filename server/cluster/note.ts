@@ -15,6 +15,8 @@ const MAX_BYTES = 32_768;
 const MAX_TEXT = 300;
 const MAX_PROBLEMS = 20;
 const MAX_NUMBERS = 10;
+/** The most users, or rooms, that a note tells of. */
+const MAX_TOLD = 1000;
 /** A tenant's name, or none. */
 const TENANT = /^[A-Za-z0-9_.-]{0,32}$/;
 
@@ -57,6 +59,14 @@ export type Ask =
 /** An answer: whole numbers by name, so that those of all nodes can be added up. */
 export type Numbers = { readonly [name: string]: number };
 
+/** Those who use much of what is limited for all nodes together. */
+export type Use = {
+  /** Users: their key, their sessions on the node, and what they published there since it told of them before. */
+  readonly users: readonly (readonly [user: string, sessions: number, published: number])[];
+  /** Rooms by their full names, and how many clients of the node are in each. */
+  readonly rooms: readonly (readonly [room: string, members: number])[];
+};
+
 export type Note =
   /** I am here. */
   | { readonly type: "node"; readonly facts: NodeFacts }
@@ -66,7 +76,9 @@ export type Note =
   | { readonly type: "left" }
   | { readonly type: "ask"; readonly request: number; readonly ask: Ask }
   /** To the instance that asked; without numbers: it could not be done. */
-  | { readonly type: "answer"; readonly to: string; readonly request: number; readonly numbers: Numbers | undefined };
+  | { readonly type: "answer"; readonly to: string; readonly request: number; readonly numbers: Numbers | undefined }
+  /** These use much of me. */
+  | { readonly type: "use"; readonly use: Use };
 
 /** A note, and whose it is. */
 export type Said = { readonly id: string; readonly sequence: number; readonly note: Note };
@@ -134,6 +146,8 @@ function noteOf(type: string, body: Fields): Note | undefined {
     }
     case "answer":
       return answerOf(body);
+    case "use":
+      return isFields(body["use"]) ? useOf(body["use"]) : undefined;
     default:
       return undefined;
   }
@@ -166,4 +180,18 @@ function answerOf({ to, request, numbers }: Fields): Note | undefined {
   const entries = Object.entries(numbers);
   if (entries.length > MAX_NUMBERS || !entries.every(([, value]) => isCount(value))) return undefined;
   return { type: "answer", to, request, numbers: numbers as Numbers };
+}
+
+/** Lists of names, each with so many counts. */
+const areTold = (list: unknown, counts: number): list is [string, ...number[]][] =>
+  Array.isArray(list) &&
+  list.length <= MAX_TOLD &&
+  list.every((entry) => {
+    if (!Array.isArray(entry) || entry.length <= counts) return false;
+    return isName(entry[0]) && entry.slice(1, counts + 1).every(isCount);
+  });
+
+function useOf({ users, rooms }: Fields): Note | undefined {
+  if (!areTold(users, 2) || !areTold(rooms, 1)) return undefined;
+  return { type: "use", use: { users, rooms } as unknown as Use };
 }

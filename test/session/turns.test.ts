@@ -80,7 +80,7 @@ function busyNode(t: TestContext) {
       identities: everyone,
       permissions: new Permissions(new AccessRules({}, { isOpen: true, maxFrameBytes: 65_536 }), new Revocations()),
       limits,
-      usage: new Usage(limits),
+      usage: new Usage(limits, () => 0),
       heartbeatMs: 20_000,
       tickets: new TicketSeal([], 60_000),
       log: { debug: () => undefined, error: (message, fields) => assert.fail(`${message} ${JSON.stringify(fields)}`) },
