@@ -27,13 +27,13 @@ const FAILED = /"level":"(error|fatal)"|\bat .*\.js:\d+|Error:/;
 /** One connection, and all that came on it. */
 class Connection {
   readonly #socket: Socket;
-  readonly #received: Buffer[] = [];
+  readonly #parts: Buffer[] = [];
   #closed = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on("data", (bytes) => this.#received.push(bytes));
+    socket.on("data", (bytes) => this.#parts.push(bytes));
     // A reset is one way in which a server ends a connection.
     socket.on("error", () => undefined);
     socket.once("close", () => {
@@ -50,6 +50,10 @@ class Connection {
     } catch {
       return undefined;
     }
+  }
+
+  get received(): Buffer {
+    return Buffer.concat(this.#parts);
   }
 
   step(step: Attack["steps"][number] | undefined): void {
@@ -72,7 +76,7 @@ class Connection {
       clearTimeout(late);
       if (isLate) return undefined;
     }
-    return Buffer.concat(this.#received);
+    return this.received;
   }
 }
 
@@ -121,14 +125,23 @@ export class Victim {
     });
   }
 
-  /** As `attack`: all that came on each connection, `undefined` where the server did not let go of it. */
-  async answers(attacks: readonly Attack[], port = this.port): Promise<(Buffer | undefined)[]> {
+  /**
+   * As `attack`: all that came on each connection, `undefined` where the server did not let go of it. An answer that may
+   * take a while is waited for: until `enough` of it is there, or for a hundred turns of the server.
+   */
+  async answers(
+    attacks: readonly Attack[],
+    port = this.port,
+    enough: (received: Buffer, attack: number) => boolean = () => true,
+  ): Promise<(Buffer | undefined)[]> {
     const connections = await Promise.all(attacks.map(() => Connection.open(port)));
     const most = Math.max(...attacks.map(({ steps }) => steps.length));
     for (let at = 0; at < most && this.#node.isRunning; at++) {
       for (const [index, { steps }] of attacks.entries()) connections[index]?.step(steps[at]);
       await this.#bystanders.barrier().catch(() => undefined);
     }
+    const waits = (): boolean => connections.some((one, index) => one !== undefined && !enough(one.received, index));
+    for (let looks = 0; looks < MOST_LOOKS && waits(); looks++) await this.#bystanders.barrier().catch(() => undefined);
     return Promise.all(connections.map((connection) => connection?.ended()));
   }
 

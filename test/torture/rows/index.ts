@@ -8,6 +8,7 @@ import { row05 } from "./row-05-subscriber-cut.js";
 import { row06 } from "./row-06-black-hole.js";
 import { row07 } from "./row-07-last-event.js";
 import { row08 } from "./row-08-answers-dropped.js";
+import { row09 } from "./row-09-crash-corpus.js";
 import { row10 } from "./row-10-stalled-readers.js";
 import { row11 } from "./row-11-wrong-frames.js";
 import { row12 } from "./row-12-floods.js";
@@ -29,6 +30,7 @@ export const rows: readonly Row[] = [
   row06,
   row07,
   row08,
+  row09,
   row10,
   row11,
   row12,
