@@ -175,6 +175,13 @@ export class Session {
     }
   }
 
+  /** Takes a ping or pong of the transport's own: nobody answers to it here, but thousands of them hold the loop as requests do. */
+  receiveSign(length: number): void {
+    if (this.state === "closed") return;
+    const beyond = this.#pace.take(this.context.usage, length, this.context.turn(), this.context.now());
+    if (beyond === "flood" || beyond === "maxFramesPerTurn") this.#endFlood(beyond);
+  }
+
   /** It goes on asking after it was refused for long, or asks so much at once that the others would wait for it. */
   #endFlood(limit: Beyond): void {
     this.context.usage.refused[limit]++;

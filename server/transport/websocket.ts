@@ -167,6 +167,8 @@ export class WebSockets {
       upgrade: (response, request, context) => this.#guard(() => this.#upgrade(response, request, context)),
       open: (ws) => this.#guard(() => this.#opened(ws)),
       message: (ws, data, isBinary) => this.#guard(() => this.#received(ws, data, isBinary)),
+      ping: (ws, data) => this.#guard(() => this.#receivedSign(ws, data)),
+      pong: (ws, data) => this.#guard(() => this.#receivedSign(ws, data)),
       drain: (ws) => this.#guard(() => this.#drained(ws)),
       // The native code does not stand any act in here, not even a close.
       dropped: (ws) => this.#guard(() => ws.getUserData().link.look()),
@@ -299,6 +301,12 @@ export class WebSockets {
     if (link.ws === undefined) this.#farewells.received(ws);
     // Text is a copy, bytes are a view that ends with this call: a codec copies what it keeps.
     else link.session?.receive(isBinary ? new Uint8Array(data) : Buffer.from(data).toString());
+  }
+
+  #receivedSign(ws: WebSocket<UserData>, data: ArrayBuffer): void {
+    const { link } = ws.getUserData();
+    if (link.ws === undefined) this.#farewells.received(ws);
+    else link.session?.receiveSign(data.byteLength);
   }
 
   #drained(ws: WebSocket<UserData>): void {
