@@ -157,13 +157,8 @@ export class Session {
       this.#endFlood(beyond);
       return;
     }
-    let frame: ReceivedFrame;
-    try {
-      frame = this.link.codec.decode(wire);
-    } catch (error) {
-      this.#refuseFrame(error);
-      return;
-    }
+    const frame = this.#decode(wire);
+    if (frame === undefined) return;
     if (beyond !== undefined) {
       const words = `${beyond}: expected at most ${limits[beyond]} ${beyondWords[beyond]}`;
       this.fail(frame.id, this.limited(beyond, "rate_limited", words, this.#pace.retryMs(now)));
@@ -182,6 +177,21 @@ export class Session {
     if (beyond === "flood" || beyond === "maxFramesPerTurn") this.#endFlood(beyond);
   }
 
+  /** Answers what is no frame, and gives nothing then. */
+  #decode(wire: Wire): ReceivedFrame | undefined {
+    const { stackTraceLimit } = Error;
+    // Where an error comes from would take longer to note than all else about a wrong frame, and nobody asks for it here.
+    Error.stackTraceLimit = 0;
+    try {
+      return this.link.codec.decode(wire);
+    } catch (error) {
+      this.#refuseFrame(error);
+      return undefined;
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  }
+
   /** It goes on asking after it was refused for long, or asks so much at once that the others would wait for it. */
   #endFlood(limit: Beyond): void {
     this.context.usage.refused[limit]++;
@@ -192,7 +202,11 @@ export class Session {
   /** Counts that a limit refused something; the answer is `message`. */
   limited(limit: LimitName, code: ErrorCode, message: string, retryMs?: number): Refusal {
     this.context.usage.refused[limit]++;
-    return new Refusal(code, message, retryMs);
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    const refusal = new Refusal(code, message, retryMs);
+    Error.stackTraceLimit = stackTraceLimit;
+    return refusal;
   }
 
   #refuseFrame(error: unknown): void {
