@@ -423,7 +423,7 @@ class Node implements Server {
     data: unknown,
     options: PublishOptions = {},
   ): Promise<Position | undefined> {
-    const { rooms } = this.#parts;
+    const { rooms, sessions } = this.#parts;
     if (!isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
     if (!isEventName(event)) throw new ProtocolError("event", "an event's name", describe(event));
     const { key, from, tenant = "" } = options;
@@ -441,6 +441,10 @@ class Node implements Server {
     // A larger one would be more than a slow reader may have waiting: it would be cut off at it, over and over.
     if (!payload.isWithin(maxFrameBytes)) {
       throw new ProtocolError("data", `at most ${maxFrameBytes} bytes (maxFrameBytes)`, `${payload.size}`);
+    }
+    const { maxEventBytes } = sessions.context.permissions.rules.of(kindOf(room));
+    if (!payload.isWithin(maxEventBytes)) {
+      throw new ProtocolError("data", `at most ${maxEventBytes} bytes (maxEventBytes)`, `${payload.size}`);
     }
     const published = { event, data: payload, from, at: Date.now(), key };
     const name = fullName(tenant, room);

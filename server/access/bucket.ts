@@ -1,5 +1,8 @@
 /** Token buckets without objects: what there is of one is a number, or two, wherever its owner keeps them. Pure: the time is given. */
 
+/** What sums of fractions may be off by: so that a bucket of six gives six. */
+const ROUNDING_MS = 1e-4;
+
 /**
  * So much a second, and so much at once.
  *
@@ -29,7 +32,7 @@ export class Rate {
 
   /** Whether a bucket held all that has been taken out of it: to be asked of what `after` says, before it is kept. */
   holds(after: number, now: number): boolean {
-    return after - now <= this.burstMs;
+    return after - now <= this.burstMs + ROUNDING_MS;
   }
 
   /** The line, with one more in it: for who was refused, since the bucket would be as `after` says. */

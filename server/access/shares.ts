@@ -16,6 +16,8 @@ const DEBT_MS = 2000;
 const MAX_COOLING = 100_000;
 /** Where more than so many users, or rooms, are to be told of, only heavier ones are from then on. */
 const MANY_WATCHED = 2000;
+/** How much heavier at the most. */
+const MOST_SCALE = 1024;
 /** The most that are looked at once a second. */
 const MAX_WATCHED = 10_000;
 
@@ -113,6 +115,9 @@ export type UserLimits = {
  * several nodes within the second before they hear of each other may be too much, up to the limit on each, and so may the
  * quarter that nobody tells of. What is there stays: it only keeps new ones out. A session that was told to move counts
  * where it goes, and no longer where it was.
+ *
+ * A node tells of a few hundred, the heaviest first. Where limits are so small that thousands of users are near them all
+ * the time, the others are held to them by each node alone.
  */
 export class UserShares {
   readonly #limits: UserLimits;
@@ -270,7 +275,7 @@ export class UserShares {
 
   #endPeriod(): void {
     this.#period++;
-    if (this.#watched.size > MANY_WATCHED) this.#scale *= 2;
+    if (this.#watched.size > MANY_WATCHED) this.#scale = Math.min(this.#scale * 2, MOST_SCALE);
     else if (this.#scale > 1 && this.#watched.size < MANY_WATCHED / 4) this.#scale /= 2;
     for (const use of this.#watched) if (use.sessions < this.#sessionsFrom) this.#watched.delete(use);
   }
