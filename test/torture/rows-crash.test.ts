@@ -1,4 +1,5 @@
-/** Row 9 at reduced size. */
+/** Rows 9 and 23 at reduced size. */
 import { testRows } from "./reduced.js";
 
 testRows(9, 9);
+testRows(23, 23);
