@@ -141,8 +141,14 @@ export class Revoking {
     return { ...one, at: at + 1 };
   }
 
+  /** Within what this node honours: who wrote it may go by other settings. */
   #bounded(one: Revocation | undefined): Revocation | undefined {
-    return one && { ...one, until: Math.min(one.until, Date.now() + keptMs(this.#options.maxTokenLifeMs)) };
+    if (one === undefined) return undefined;
+    const { maxTokenLifeMs } = this.#options;
+    const now = Date.now();
+    const until = Math.min(one.until, now + keptMs(maxTokenLifeMs));
+    if (!("ends" in one)) return { ...one, until };
+    return { ...one, ends: Math.min(one.ends, now + maxTokenLifeMs), until };
   }
 
   #parse(event: RoomEvent): Revocation | undefined {

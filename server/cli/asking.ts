@@ -10,8 +10,8 @@ import { type Flags, loadSettings } from "./sources.js";
 /** How long the engine may take to be reached, in milliseconds. */
 const REACH_MS = 5000;
 
-/** The nodes, and what of the engine cannot be reached from here. */
-export type Asked = { readonly cluster: Cluster; problems(): readonly string[] };
+/** The nodes, what of the engine cannot be reached from here, and the settings that it was reached by. */
+export type Asked = { readonly cluster: Cluster; readonly settings: Settings; problems(): readonly string[] };
 
 const fail = (code: number, lines: readonly string[]): void => {
   process.stderr.write(`${lines.join("\n")}\n`);
@@ -56,7 +56,7 @@ async function withCluster(settings: Settings, act: (asked: Asked) => Promise<vo
   const problems = () => broker.problems();
   try {
     await reach(cluster, problems);
-    await act({ cluster, problems });
+    await act({ cluster, settings, problems });
   } finally {
     await cluster.close();
     await broker.close();

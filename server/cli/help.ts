@@ -44,6 +44,7 @@ Commands:
   nodes                lists the nodes of a cluster
   disconnect USER      ends every session of a user, on all nodes
   remove USER ROOM     takes a user out of a room, on all nodes
+  revoke               takes back a token, a user's right to be there, or actions in rooms
 
 Options:
   --help               this text; roomcast serve --help lists the settings
@@ -95,6 +96,8 @@ export function userHelp(usage: string, does: string): string {
 
 ${does}
 
+  --tenant NAME   whose user it is, where there are tenants
+
 ${ASKING}
 
 Exit codes: 0 done, 1 the engine cannot be reached or a node did not answer, 2 wrong settings.`;
@@ -133,4 +136,30 @@ what was found as JSON. --new-key writes the private key to a new file that only
 public key, for tokenKeys.
 
 Exit codes: 0 made or accepted, 1 refused, 2 wrong arguments or settings.`;
+}
+
+export function revokeHelp(): string {
+  return `Usage: roomcast revoke --token ID [--until TIME]
+       roomcast revoke --user USER [--before TIME]
+       roomcast revoke --block USER --for 1h
+       roomcast revoke --unblock USER
+       roomcast revoke --user USER --room PATTERN --actions ACTIONS [--for 1h]
+
+Takes back what a token, or the application, has given: on all nodes, at once, and until the tokens that say otherwise
+have expired (maxTokenLifeMs). Sessions that it concerns end, or leave the rooms.
+
+  --token ID           the token with this id (the claim jti); --until when it expires, where that is known
+  --user USER          all of the user's tokens that were signed before a time, by default now
+  --block USER         the user, whatever it shows, for a time
+  --unblock USER       ends a block
+  --room PATTERN       with --user: actions in rooms, such as 'chat:*'
+  --actions ACTIONS    join,publish,history,members, or some of them; none gives back what was taken by this pattern
+  --tenant NAME        whose user it is
+  --for DURATION       for how long: 90s, 15m, 2h, 7d
+  --until TIME, --before TIME
+                       now, or a time such as 2026-11-23T20:00:00Z
+
+${ASKING}
+
+Exit codes: 0 done, 1 the engine cannot be reached or a node did not answer, 2 wrong settings.`;
 }

@@ -2,6 +2,7 @@ import { nearest } from "../nearest.js";
 import { versionOf } from "../version.js";
 import { commandsHelp } from "./help.js";
 import { nodes } from "./nodes.js";
+import { revoke } from "./revoke.js";
 import { serve } from "./serve.js";
 import { token } from "./token.js";
 import { disconnect, remove } from "./users.js";
@@ -11,7 +12,7 @@ export type Environment = { readonly [name: string]: string | undefined };
 
 /** A command takes what stands behind its name, and sets `process.exitCode`. */
 const commands: { readonly [name: string]: (args: readonly string[], env: Environment) => Promise<void> } = {
-  ...{ serve, token, nodes, disconnect, remove },
+  ...{ serve, token, nodes, disconnect, remove, revoke },
 };
 
 /** Does what the arguments ask for; without a command it serves. Exit code 2 says that the arguments are wrong. */
