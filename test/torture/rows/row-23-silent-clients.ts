@@ -39,19 +39,25 @@ const HELLO_TIMEOUT = 4010;
 /** When uWebSockets.js lets go of a connection on which no request has come, in milliseconds: 10 s, in steps of 4 s. */
 const NO_REQUEST_MS = 14_000;
 /** So late may a close come, with thousands of others, in milliseconds. */
-const LATE_MS = 1000;
+const LATE_MS = 2000;
 /** So many connect at once: more would not fit in what waits for `accept`. */
 const AT_ONCE = 200;
 /** What memory may have grown by from the first round to the last, in bytes. */
 const GROWN_BYTES = 32_000_000;
 
 /** What those who never say hello say instead. */
-type Manner = { readonly request: string; readonly upgrades: boolean; readonly frame: Uint8Array };
+type Manner = {
+  readonly request: string;
+  readonly upgrades: boolean;
+  readonly frame: Uint8Array;
+  /** Every other one sends another byte of a header every second. */
+  readonly drips?: true;
+};
 
 const manners: { readonly [variant: string]: Manner } = {
   websockets: { request: upgradeText(), upgrades: true, frame: new Uint8Array() },
   "half a frame": { request: upgradeText(), upgrades: true, frame: HELLO.subarray(0, 9) },
-  "half a request": { request: upgradeText().slice(0, 60), upgrades: false, frame: new Uint8Array() },
+  "half a request": { request: upgradeText().slice(0, 60), upgrades: false, frame: new Uint8Array(), drips: true },
   "nothing at all": { request: "", upgrades: false, frame: new Uint8Array() },
 };
 
@@ -80,6 +86,10 @@ class Silent {
     if (upgrades && !this.#text.startsWith("HTTP/1.1 101"))
       throw new Error(`expected 101, got ${this.#text.slice(0, 40)}`);
     if (frame.length > 0) this.#socket.write(frame);
+  }
+
+  drip(): void {
+    if (this.#socket.writable) this.#socket.write("x");
   }
 
   get #text(): string {
@@ -145,10 +155,14 @@ async function round(ground: Ground, given: (typeof sizes)["full"], manner: Mann
   const silent = await openAll(torture, node.port, given.silent, manner);
   const heldFrom = Date.now();
   torture.say(`${silent.length} are open`);
+  const dripping = setInterval(() => {
+    if (manner.drips) for (const [index, one] of silent.entries()) if (index % 2 === 1) one.drip();
+  }, 1000).unref();
   const deadlineMs = manner.upgrades ? given.helloTimeoutMs : NO_REQUEST_MS;
   await torture.until(() => silent.some((one) => !one.isOpen), deadlineMs + 10_000);
   const heldTo = Math.min(...silent.map((one) => (one.isOpen ? Date.now() : one.closedAt)));
   await torture.until(() => silent.every((one) => !one.isOpen), deadlineMs + 20_000);
+  clearInterval(dripping);
   const closed = Date.now();
   await torture.until(async () => (await metrics())("roomcast_connections") <= others, 5000);
   // What is freed is freed when the node comes to it.
