@@ -35,7 +35,12 @@ export class Torture implements Scope {
   }
 
   async startNodes(count: number, settings: SettingsInput): Promise<NodeProcess[]> {
-    const nodes = await Promise.all(Array.from({ length: count }, () => NodeProcess.start(this, settings)));
+    // A whole crowd stands at one address here, and one client publishes for many.
+    const crowd = {
+      ...{ addressRate: 1_000_000, addressConnections: 1_000_000, requestRate: 1_000_000, byteRate: 1_073_741_824 },
+      ...settings,
+    };
+    const nodes = await Promise.all(Array.from({ length: count }, () => NodeProcess.start(this, crowd)));
     this.nodes.push(...nodes);
     return nodes;
   }

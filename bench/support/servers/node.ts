@@ -7,8 +7,11 @@ import { pump } from "../pump.js";
 import { StallWatch } from "../stall-watch.js";
 
 const given = JSON.parse(process.argv[2] ?? "{}") as SettingsInput;
-// A crowd of clients connects as fast as it can.
-const crowds = { connectRate: 1_000_000, maxHandshakes: 1_000_000 };
+// A crowd of clients connects and asks as fast as it can, from one address.
+const crowds = {
+  ...{ connectRate: 1_000_000, maxHandshakes: 1_000_000, addressRate: 1_000_000, addressConnections: 1_000_000 },
+  ...{ requestRate: 1_000_000, byteRate: 1_073_741_824 },
+};
 const server = await createServer({ port: 0, logLevel: "error", ...crowds, ...given });
 const watch = new StallWatch();
 
