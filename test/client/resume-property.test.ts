@@ -1,6 +1,7 @@
 /** Whatever the network does, the application sees a run without holes or repeats, or is told of a reset. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import { connect } from "../../client/index.js";
 import { type TestConnection, TestTransport } from "../../client/testing.js";
@@ -20,6 +21,10 @@ type Step =
   | { readonly do: "trim" }
   | { readonly do: "epoch" }
   | { readonly do: "send" }
+  /** The room's token ends. */
+  | { readonly do: "expire" }
+  /** So many of the next joins and publishes are refused for the moment. */
+  | { readonly do: "refuse"; readonly count: number }
   | { readonly do: "move" };
 
 const steps = fc.array(
@@ -32,6 +37,8 @@ const steps = fc.array(
     { weight: 1, arbitrary: fc.record({ do: fc.constant("epoch" as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant("send" as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("move" as const) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant("expire" as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("refuse" as const), count: fc.integer({ min: 1, max: 3 }) }) },
   ),
   { minLength: 1, maxLength: 30 },
 ) as fc.Arbitrary<Step[]>;
@@ -44,6 +51,8 @@ class ModelServer {
   /** Events up to this offset are no longer kept. */
   trimmed = 0;
   isCalm = false;
+  /** How many requests are still to be refused for the moment. */
+  refusals = 0;
   readonly #keys = new Map<string, number>();
   readonly #joined = new Set<TestConnection>();
   readonly #random: () => number;
@@ -66,6 +75,10 @@ class ModelServer {
         const limits = { maxFrameBytes: 65_536, maxRooms: 10, maxRequests: 8 };
         const rest = { session: "s", node: "n", resumed: false, heartbeatMs: 20_000, limits };
         connection.send({ type: "welcome", id: frame.id, ...rest });
+      } else if (this.refusals > 0 && frame.type !== "leave") {
+        this.refusals--;
+        const code = this.#random() < 0.5 ? "rate_limited" : "unavailable";
+        connection.send({ type: "error", id: frame.id ?? -1, code, message: "not now", retryMs: 1 });
       } else if (frame.type === "join") this.#join(connection, frame);
       else if (frame.type === "publish") this.#publish(connection, frame);
     };
@@ -85,6 +98,11 @@ class ModelServer {
     const before = this.log.at(-back - 1)?.offset ?? 0;
     if (last.length === 0) return;
     this.#toAll({ type: "events", room: "r", previous: before, events: last.map((e) => event(e.offset, e.data)) });
+  }
+
+  expire(): void {
+    this.#toAll({ type: "removed", room: "r", code: "expired" });
+    this.#joined.clear();
   }
 
   newEpoch(): void {
@@ -160,7 +178,9 @@ async function run(script: readonly Step[], seed: number): Promise<void> {
   const client = connect("ws://example.test", { transport, random: () => 0 });
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   try {
-    const room = client.room("r");
+    // Now and then it takes a while to get one.
+    const token = () => (random() < 0.5 ? "t" : turn().then(() => "t"));
+    const room = client.room("r", { token });
     const seen: Seen[] = [];
     room.onReset(({ position }) => position && seen.push({ reset: position }));
     room.onAny(({ offset }) => seen.push(offset ?? -1));
@@ -174,6 +194,8 @@ async function run(script: readonly Step[], seed: number): Promise<void> {
       else if (step.do === "cut") live[0]?.cut();
       else if (step.do === "trim") model.trimmed = model.position.offset;
       else if (step.do === "epoch") model.newEpoch();
+      else if (step.do === "expire") model.expire();
+      else if (step.do === "refuse") model.refusals += step.count;
       else if (step.do === "send") published.push(room.publish("message", `own-${published.length}`));
       else live.at(-1)?.send({ type: "move", afterMs: 0, deadlineMs: 10_000, reason: "drain" });
       if (random() < 0.5) await turn();
@@ -183,7 +205,8 @@ async function run(script: readonly Step[], seed: number): Promise<void> {
     // One more event shows a hole at the end; then everything comes to rest.
     model.append(undefined, false);
     for (let count = 0; !samePosition(room.position, model.position) && count < 2000; count++) {
-      await turn();
+      // What was refused is asked again after a moment.
+      await (count % 10 === 9 ? pause(1) : turn());
       if (count % 50 === 49) model.append(undefined, false);
     }
     check(model, seen);

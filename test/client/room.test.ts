@@ -249,6 +249,23 @@ test("a client that was taken out of a room is told, and not put back by itself"
   );
 });
 
+test("the answer to a join that was given up is not taken for that of the next", async (t) => {
+  const { client, server } = await connected(t);
+  const heard: unknown[] = [];
+  const room = client.room("r");
+  room.onAny(({ data }) => heard.push(data));
+  await answerJoin(server, at(3));
+  server.send(events("r", 5, 6));
+  const givenUp = await server.take("join");
+  server.send({ type: "removed", room: "r", code: "forbidden" });
+  const joined = room.join();
+  await settle();
+  server.send({ type: "error", id: givenUp.id, code: "not_joined", message: "left before the join was answered" });
+  await answerJoin(server, at(6), { missed: [4, 5, 6].map((offset) => event(offset)) });
+  await joined;
+  assert.deepEqual(heard, [4, 5, 6]);
+});
+
 test("a listener that leaves the room in the middle of a frame hears no more of it", async (t) => {
   const { client, server } = await connected(t);
   const room = client.room("r");
