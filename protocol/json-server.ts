@@ -28,6 +28,8 @@ type Found = {
   readonly deepKey: string | undefined;
 };
 
+const NOTHING: Found = { data: undefined, deepKey: undefined };
+
 /**
  * Finds the text of `data`, so that it is carried and not printed again, and bounds the nesting: JSON.parse has no
  * bound of its own, and what it builds would overflow the stack of whoever walks it. It trusts the text to be JSON, and
@@ -44,7 +46,7 @@ function scan(text: string): Found {
     switch (text.charCodeAt(at)) {
       case QUOTE: {
         const end = endOfString(text, at);
-        if (end < 0) return { data: undefined, deepKey: undefined };
+        if (end < 0) return NOTHING;
         if (depth === 1 && key === undefined) {
           key = text.slice(at + 1, end);
           if (key.includes("\\")) escaped = true;
@@ -74,6 +76,52 @@ function scan(text: string): Found {
   return { data: escaped ? undefined : data, deepKey: undefined };
 }
 
+/** The longest text of an id or a type that is looked at where a frame nests too deep to be parsed. */
+const MAX_SCALAR_LENGTH = 64;
+
+/**
+ * The frame's own `id` and `type`, where it nests too deep to be parsed: hundreds of thousands of levels take JSON.parse
+ * longer than the others may wait. Whether the rest is JSON is not looked at.
+ */
+function outlineOf(text: string): { readonly id?: unknown; readonly type?: unknown } {
+  const outline: { [key: string]: unknown } = {};
+  let depth = 0;
+  let start = 0;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE:
+        at = endOfString(text, at);
+        if (at < 0) return outline;
+        break;
+      case 0x7b: // {
+      case 0x5b: // [
+        if (++depth === 1) start = at + 1;
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        if (depth-- === 1) noteScalar(outline, text.slice(start, at));
+        break;
+      case 0x2c: // ,
+        if (depth !== 1) break;
+        noteScalar(outline, text.slice(start, at));
+        start = at + 1;
+        break;
+    }
+  }
+  return outline;
+}
+
+/** Adds `"id": 7` to the outline, where it is that or a `type`. */
+function noteScalar(outline: { [key: string]: unknown }, member: string): void {
+  const [, key, value = ""] = /^\s*"(id|type)"\s*:(.*)$/s.exec(member.slice(0, 2 * MAX_SCALAR_LENGTH)) ?? [];
+  if (key === undefined || member.length > MAX_SCALAR_LENGTH) return;
+  try {
+    outline[key] = JSON.parse(value);
+  } catch {
+    // No JSON: nothing is known of it.
+  }
+}
+
 /** An exponent of two digits: without one, only a number of 300 digits is too large for a double. */
 const LARGE_EXPONENT = /[eE]\+?\d\d/;
 const MANY_DIGITS = /\d{32}/;
@@ -90,17 +138,25 @@ function own(text: string, whole: string): string {
   return whole.length < 2 * trimmed.length + 256 ? trimmed : ` ${trimmed}`.slice(1);
 }
 
+function tooDeep(text: string, deepKey: string): never {
+  const { id, type } = outlineOf(text);
+  return withId(id, () => {
+    const layout = typeof type === "string" ? layoutOf("client", type) : undefined;
+    if (layout === undefined) throw unknownType("client", type);
+    const field = layout.fields.some(({ name }) => name === deepKey) ? deepKey : "frame";
+    throw new ProtocolError(field, `at most ${MAX_DATA_DEPTH} levels of nesting`, "more");
+  });
+}
+
 function decode(wire: string | Uint8Array): ReceivedFrame {
+  // Before it is parsed.
+  const { data, deepKey } = typeof wire === "string" ? scan(wire) : NOTHING;
+  if (deepKey !== undefined) tooDeep(wire as string, deepKey);
   const source = parseObject(wire);
   const text = wire as string;
-  const { data, deepKey } = scan(text);
   const layout = typeof source["type"] === "string" ? layoutOf("client", source["type"]) : undefined;
   return withId(source["id"], () => {
     if (layout === undefined) throw unknownType("client", source["type"]);
-    if (deepKey !== undefined) {
-      const field = layout.fields.some(({ name }) => name === deepKey) ? deepKey : "frame";
-      throw new ProtocolError(field, `at most ${MAX_DATA_DEPTH} levels of nesting`, "more");
-    }
     const frame = readFields({ type: layout.type }, layout.fields, source, "named", 0) as { [name: string]: unknown };
     if (layout.type === "publish" || layout.type === "call") {
       const value = frame["data"];

@@ -13,6 +13,8 @@ import { msgpack } from "../../protocol/msgpack.js";
 import { scanFrame } from "../../protocol/msgpack-scan.js";
 import { msgpackServer } from "../../protocol/msgpack-server.js";
 import type { Payload } from "../../protocol/payload.js";
+import { readHazards } from "../torture/hostile/hazards.js";
+import { oddIn } from "../torture/hostile/plainness.js";
 import { bytes, codecs, thrown } from "./codecs.js";
 
 const publishJson = (data: string) => `{"type":"publish","id":7,"room":"a","event":"b","data":${data}}`;
@@ -99,9 +101,53 @@ test("data may nest 64 deep, not 65, in both codecs and whatever else the frame 
     assert.equal(refused(jsonServer, `{"type":"join","id":7,"since":${deepJson(depth)}}`).field, "since");
     assert.equal(refused(msgpackServer, bytes(`93 09 07 ${deepMsgpack(depth)}`)).field, "frame");
   }
-  assert.equal(refused(jsonServer, "[".repeat(200_000)).fatal, true);
+  // Too deep to be parsed at all: whether it is JSON nobody knows.
+  assert.equal(refused(jsonServer, "[".repeat(200_000)).fatal, false);
   assert.equal(refused(msgpackServer, bytes("91".repeat(200_000))).fatal, false);
 });
+
+test("what nests too deep is not parsed, and the request is told by its own id and type alone", () => {
+  const deep = "[".repeat(100_000);
+  for (const [frame, id, field] of [
+    [`{"id":7,"type":"publish","data":${deep}`, 7, "data"],
+    [`{"data":${deep}${"]".repeat(100_000)},"type" : "publish", "id": 7 }`, 7, "data"],
+    [`{"data":${deep}${"]".repeat(100_000)},"id":1,"id":7,"type":"call"}`, 7, "data"],
+    [`{"id":7,"type":"publish","x":{"id":8,"type":"call"},"data":${deep}`, 7, "data"],
+    [`{"id":7,"type":"publish","x":"\\",\\"id\\":8","data":${deep}`, 7, "data"],
+    [`{"id":7,"type":"ping","more":${deep}`, 7, "frame"],
+    [`{"id":"7","type":"publish","data":${deep}`, undefined, "data"],
+    [`{"id":${"7".repeat(100_000)},"type":"publish","data":${deep}`, undefined, "data"],
+    [`{"id":7x,"type":"publish","data":${deep}`, undefined, "data"],
+    [`{"id":7,"type":"constructor","data":${deep}`, 7, "type"],
+    [`{"id":7,"data":${deep}`, 7, "type"],
+    [`{"id":7,"type":"publish","data":${deep}"`, 7, "data"],
+  ] as const) {
+    const error = refused(jsonServer, frame);
+    const words = `${frame.slice(0, 60)}: ${error.message}`;
+    assert.deepEqual([error.id, error.field, error.fatal], [id, field, false], words);
+  }
+});
+
+for (const hazard of readHazards().filter(({ then }) => then !== "cut")) {
+  test(`${hazard.codec}: ${hazard.name}: ${hazard.then}`, () => {
+    const codec = hazard.codec === "json" ? jsonServer : msgpackServer;
+    const wire = hazard.codec === "json" ? hazard.bytes.toString() : hazard.bytes;
+    if (hazard.then === "refused" || hazard.then === "closed") {
+      assert.equal(refused(codec, wire).fatal, hazard.then === "closed");
+      return;
+    }
+    const frame = codec.decode(wire) as { readonly data: Payload };
+    for (const value of [frame.data.value, JSON.parse(frame.data.json)]) assert.equal(oddIn(value), undefined);
+    // Whatever one codec lets in, the readers of both can read.
+    for (const to of codecs) {
+      const head = { type: "events", room: "a", previous: 0 } as const;
+      const read = to.client.decode(
+        to.server.encodeEvents(head, [new RoomEvent(1, { event: "b", data: frame.data, at: 1 })]),
+      );
+      assert.equal((read as ServerFrame<"events">).events.length, 1);
+    }
+  });
+}
 
 test("the depth that one codec lets in, the other can carry to its readers", () => {
   for (const from of codecs) {
