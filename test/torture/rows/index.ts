@@ -12,12 +12,14 @@ import { row09 } from "./row-09-crash-corpus.js";
 import { row10 } from "./row-10-stalled-readers.js";
 import { row11 } from "./row-11-wrong-frames.js";
 import { row12 } from "./row-12-floods.js";
+import { row13 } from "./row-13-hazards.js";
 import { row14 } from "./row-14-storm.js";
 import { row15 } from "./row-15-jitter.js";
 import { row16 } from "./row-16-joins.js";
 import { row17 } from "./row-17-nats-killed.js";
 import { row18 } from "./row-18-growing.js";
 import { row19 } from "./row-19-half-open.js";
+import { row22 } from "./row-22-revoked.js";
 import { row23 } from "./row-23-silent-clients.js";
 import { row24 } from "./row-24-wrong-options.js";
 import { row25 } from "./row-25-many-names.js";
@@ -35,12 +37,14 @@ export const rows: readonly Row[] = [
   row10,
   row11,
   row12,
+  row13,
   row14,
   row15,
   row16,
   row17,
   row18,
   row19,
+  row22,
   row23,
   row24,
   row25,
