@@ -175,6 +175,31 @@ test("--check prints what holds and where it is from, without the secret and wit
   assert.doesNotMatch(table.stdout + json.stdout, /long enough/);
 });
 
+test("--check prints of each kind who may do what in its rooms and how much, and no key of any sort", async (t) => {
+  const shown = async (settings: { readonly [variable: string]: string }) => {
+    const command = new Command(t, ["--check", "--json"], settings);
+    assert.deepEqual(await command.exited, done);
+    assert.doesNotMatch(command.stdout, /hunter2/);
+    return JSON.parse(command.stdout).settings;
+  };
+  const kinds = { chat: { allow: { user: ["join"], token: ["join", "publish"] }, publishRate: 7, maxEventBytes: 9 } };
+  const all = ["join", "publish", "history", "members"];
+  const open = (await shown({ ROOMCAST_KINDS: JSON.stringify(kinds) })).kinds.value;
+  assert.deepEqual(open["*"].allow, { anonymous: all, user: [], token: all }, "nobody is asked who they are");
+  assert.deepEqual(open.chat.allow, { anonymous: all, user: ["join"], token: ["join", "publish"] });
+  const { publishRate, maxMembers, maxEventBytes } = open.chat;
+  assert.deepEqual([publishRate, maxMembers, maxEventBytes], [7, 100_000, 9]);
+
+  const ROOMCAST_MORE_SECRETS = `hunter2 ${"x".repeat(30)},hunter2 ${"y".repeat(30)}`;
+  const ROOMCAST_JWKS_URL = "https://keys.example/all?key=hunter2";
+  const ROOMCAST_REDIS = "redis://ann:hunter2@a?name=a,redis+sentinel://:hunter2@b:1+c:2/main";
+  const closed = await shown({ ROOMCAST_MORE_SECRETS, ROOMCAST_JWKS_URL, ROOMCAST_REDIS });
+  assert.deepEqual(closed.kinds.value["*"].allow, { anonymous: [], user: [], token: all });
+  assert.deepEqual(closed.moreSecrets.value, ["(set)", "(set)"]);
+  assert.equal(closed.jwksUrl.value, "https://keys.example/all?***");
+  assert.deepEqual(closed.redis.value, ["redis://***@a?name=a", "redis+sentinel://***@b:1+c:2/main"]);
+});
+
 test("--check of wrong settings is a line each and exit code 2", async (t) => {
   const command = new Command(t, ["--check", "--port", "x", "--max-rooms", "0"]);
   assert.deepEqual(await command.exited, { code: 2, signal: null });
