@@ -419,11 +419,17 @@ const isKeyText = (value: unknown): boolean => typeof value === "string" && valu
 const hidden = (value: unknown): string =>
   typeof value === "string" ? `${value.length} characters` : "something else (not shown)";
 
+/** The settings of which any one makes clients show tokens. */
+const KEYS = ["secret", "moreSecrets", "tokenKeys", "jwksUrl"] as const;
+
+/** A list that was given without anything in it, as by a variable that was left empty. */
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
+
 /** What is wrong between settings, each right in itself. `values` lacks those that are not. */
 function crossChecks(values: Partial<Settings>, given: object, authenticates: boolean): Wrong[] {
   const wrong: Wrong[] = [];
   const { host, kinds } = values;
-  const asks = authenticates || ["secret", "moreSecrets", "tokenKeys", "jwksUrl"].some((name) => name in given);
+  const asks = authenticates || KEYS.some((name) => name in given && !isEmpty((given as SettingsInput)[name]));
   if (host !== undefined && !isLoopback(host) && !asks) {
     const expected =
       "127.0.0.1, ::1 or localhost as long as there is no secret (ROOMCAST_SECRET, 32 characters or more)";

@@ -249,6 +249,28 @@ test("a host that others can reach needs a secret or an authenticate hook", () =
     assert.ok(isLoopback(parseSettings({ host }).host));
 });
 
+test("a host that others can reach needs a key that there is: an empty list is none", (t) => {
+  const host = "0.0.0.0";
+  const pem = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
+  const right: SettingsInput[] = [
+    { moreSecrets: [SECRET] },
+    { tokenKeys: [fileWith(t, pem)] },
+    { jwksUrl: "https://keys.example/" },
+  ];
+  for (const keys of right) assert.equal(parseSettings({ host, ...keys }).host, host);
+  for (const name of ["ROOMCAST_MORE_SECRETS", "ROOMCAST_TOKEN_KEYS"]) {
+    assertOneLine(
+      linesOf(() => load([], { ROOMCAST_HOST: host, [name]: "" })),
+      "host",
+      "ROOMCAST_HOST",
+    );
+  }
+  assertOneLine(
+    linesOf(() => parseSettings({ host, moreSecrets: [], tokenKeys: [] })),
+    "host",
+  );
+});
+
 test("a secret never stands in a line", () => {
   for (const secret of ["hunter2", ["hunter2"], { hunter2: "hunter2" }]) {
     const lines = linesOf(() => parseSettings({ secret, scret: "hunter2" } as unknown as SettingsInput));

@@ -79,6 +79,7 @@ const pairs: readonly (readonly [SettingsInput, string])[] = [
   [{ redis: ["redis://a?weight=0", "redis://b?weight=0"] }, "redis"],
   [{ natsStreams: ["a", "a?weight=2"] }, "natsStreams"],
   [{ host: "0.0.0.0" }, "host"],
+  [{ host: "0.0.0.0", moreSecrets: [], tokenKeys: [] }, "host"],
 ];
 
 /** Files of keys that are not what they have to be. */
