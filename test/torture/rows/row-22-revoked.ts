@@ -179,7 +179,7 @@ export const row22: Row = {
         atLeast(
           "renewals",
           sum(kept, ({ member }) => member.renewals),
-          kept.length * 2,
+          kept.length * renewalsEach,
         ),
         within("last event after it was taken back", Math.max(...afterMs), MOST_MS),
       ],
