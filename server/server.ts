@@ -4,15 +4,14 @@ import { isEventName, isRoomName, kindOf, MAX_KEY_LENGTH } from "../protocol/nam
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import { isTenant } from "./access/access.js";
-import { Jwks } from "./access/jwks.js";
-import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
+import type { Jwks } from "./access/jwks.js";
 import { Usage } from "./access/limits.js";
 import { Permissions } from "./access/permissions.js";
 import type { Revoke } from "./access/revocation.js";
 import { Revocations } from "./access/revocations.js";
 import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
-import { Tokens } from "./access/tokens.js";
+import type { Tokens } from "./access/tokens.js";
 import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import { comeBack, Drain } from "./drain.js";
@@ -30,6 +29,7 @@ import { byHook, byTokens, everyone, type Identities } from "./session/identity.
 import { Sessions } from "./session/sessions.js";
 import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
+import { jwksOf, secretsOf, tokensOf } from "./token-checks.js";
 import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
 import { isLoopback } from "./transport/upgrade.js";
@@ -294,31 +294,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   void cluster.start();
   return server;
 }
-
-function jwksOf({ jwksUrl, jwksRefreshMs, jwksCooldownMs, maxTokenLifeMs }: Settings, log: Log): Jwks | undefined {
-  if (jwksUrl === undefined) return undefined;
-  const times = { refreshMs: jwksRefreshMs, cooldownMs: jwksCooldownMs, keepMs: maxTokenLifeMs };
-  return new Jwks({ url: parseJwksUrl(jwksUrl), ...times, log });
-}
-
-function tokensOf(settings: Settings, jwks: Jwks | undefined): Tokens {
-  const { tokenKeys, tokenIssuer, tokenAudience, tokenSkewMs, maxTokenLifeMs } = settings;
-  return new Tokens({
-    secrets: secretsOf(settings),
-    keys: tokenKeys.map(readPublicKey),
-    jwks,
-    issuers: tokenIssuer,
-    audiences: tokenAudience,
-    skewMs: tokenSkewMs,
-    maxLifeMs: maxTokenLifeMs,
-  });
-}
-
-/** The first signs sessions' tickets, all are honoured. */
-const secretsOf = ({ secret, moreSecrets }: Settings): string[] => [
-  ...(secret === undefined ? [] : [secret]),
-  ...moreSecrets,
-];
 
 /** What all kinds of rooms together ask of the engines. Kinds that are not named have the rules of `*`. */
 function demandsOf(settings: Settings): EngineDemands {
