@@ -88,21 +88,24 @@ export class Jwks {
   }
 
   /**
-   * For a token whose key is not known: reads the keys again, where the cooldown allows it. Resolves where the key would be
-   * known now, had it been listed as the token was signed. `signedBefore` is the latest that may have been, in Unix
-   * milliseconds; left out, it may have been now. Else it rejects with `TokenError`, `unavailable`: the token may be good.
+   * The keys that `find` did not know, after the list was read again, where the cooldown allows it. `signedBefore` is the
+   * latest that the token may have been signed, in Unix milliseconds; left out, it may have been now. Rejects with
+   * `TokenError`, `unavailable`, where the key may have been listed since the last read: the token may be good.
    */
-  async lookFor(signedBefore: number | undefined): Promise<void> {
+  async lookFor(
+    algorithm: PublicAlgorithm,
+    keyId: string | undefined,
+    signedBefore: number | undefined,
+  ): Promise<readonly PublicKey[]> {
     const neededAt = Math.min(signedBefore ?? Number.POSITIVE_INFINITY, this.#now());
     if (this.#reading !== undefined) await this.#reading;
     else if (this.#now() >= this.#mayReadAt) await this.refresh();
-    if (this.#knows(neededAt)) return;
+    const found = this.find(algorithm, keyId);
+    if (found !== undefined) return found;
+    // Whoever signs with a key has listed it before.
+    if (this.#readAt !== undefined && this.#readAt >= neededAt) return [];
     const retryMs = Math.max(LEAST_RETRY_MS, this.#mayReadAt - this.#now());
     throw new TokenError("unavailable", "token: the key it names is not known yet", retryMs);
-  }
-
-  #knows(neededAt: number): boolean {
-    return this.#readAt !== undefined && this.#readAt >= neededAt;
   }
 
   /** Reads the keys now, with whoever does already. Never rejects. */

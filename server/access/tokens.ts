@@ -88,7 +88,7 @@ export class Tokens {
     const known = jwks.find(algorithm, parts.keyId);
     if (known !== undefined) return signedByOne(token, parts, known);
     const signedAt = payloadOf(parts)["iat"];
-    await jwks.lookFor(typeof signedAt === "number" ? signedAt * 1000 + this.#rules.skewMs : undefined);
-    return signedByOne(token, parts, jwks.find(algorithm, parts.keyId) ?? []);
+    const signedBefore = typeof signedAt === "number" ? signedAt * 1000 + this.#rules.skewMs : undefined;
+    return signedByOne(token, parts, await jwks.lookFor(algorithm, parts.keyId, signedBefore));
   }
 }

@@ -1,0 +1,414 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { Jwks, type JwksOptions, MAX_JWKS_BYTES } from "../../server/access/jwks.js";
+import { TokenError, type TokenErrorCode } from "../../server/access/token.js";
+import { Tokens } from "../../server/access/tokens.js";
+import type { Log } from "../../server/log.js";
+import { eventually } from "../support/eventually.js";
+import { JwksServer } from "../support/jwks-server.js";
+import { inSeconds, SigningKey, withSecret } from "../support/tokens.js";
+
+const first = new SigningKey("ES256", "first");
+const second = new SigningKey("ES256", "second");
+const rsa = new SigningKey("RS256", "rsa");
+const ed = new SigningKey("EdDSA", "ed");
+const HOUR_MS = 3_600_000;
+const good = { sub: "ann", exp: inSeconds(3600), iat: inSeconds(0) };
+/** Signed so long ago that its key has been listed for long. */
+const old = { ...good, iat: inSeconds(-600) };
+
+class Lines implements Log {
+  readonly lines: string[] = [];
+  readonly #keep = (text: string, fields?: object): void => {
+    this.lines.push(`${text} ${JSON.stringify(fields ?? {})}`);
+  };
+  readonly debug = this.#keep;
+  readonly info = this.#keep;
+  readonly warn = this.#keep;
+  readonly error = this.#keep;
+}
+
+/** Tokens whose keys are listed by a server; nothing is read before `jwks` is told to. */
+async function listed(t: TestContext, keys: readonly SigningKey[], options: Partial<JwksOptions> = {}) {
+  const server = await JwksServer.start(t, keys);
+  const log = new Lines();
+  const url = new URL(server.url);
+  const jwks = new Jwks({ url, refreshMs: HOUR_MS, cooldownMs: 30_000, keepMs: HOUR_MS, log, ...options });
+  t.after(() => jwks.close());
+  const more = options.now === undefined ? {} : { now: options.now };
+  const tokens = new Tokens({
+    ...{ secrets: [], keys: [], jwks, issuers: [], audiences: [], skewMs: 3000, maxLifeMs: 86_400_000, ...more },
+  });
+  return { server, log, jwks, tokens };
+}
+
+async function refused(tokens: Tokens, token: string, code: TokenErrorCode): Promise<TokenError> {
+  let refusal: TokenError | undefined;
+  await assert.rejects(
+    async () => tokens.session(token),
+    (error) => {
+      assert.ok(error instanceof TokenError, String(error));
+      assert.equal(error.code, code);
+      refusal = error;
+      return true;
+    },
+  );
+  return refusal as TokenError;
+}
+
+const isGood = async (tokens: Tokens, token: string): Promise<void> => {
+  assert.equal((await tokens.session(token)).user, "ann");
+};
+
+test("tokens of listed keys are honoured, whatever their kind", async (t) => {
+  const { tokens, jwks, server } = await listed(t, [first, rsa, ed]);
+  await jwks.start();
+  for (const key of [first, rsa, ed]) await isGood(tokens, key.token(good));
+  await isGood(tokens, ed.token(good, { alg: "Ed25519" }));
+  assert.equal(server.reads, 1);
+});
+
+test("the first token has the keys read, where nothing else had", async (t) => {
+  const { tokens, server } = await listed(t, [first]);
+  await Promise.all(Array.from({ length: 20 }, () => isGood(tokens, first.token(good))));
+  assert.equal(server.reads, 1);
+});
+
+test("a token that names no key is tried with every key of its algorithm", async (t) => {
+  const { tokens, jwks, server } = await listed(t, [rsa, second, first]);
+  await jwks.start();
+  await isGood(tokens, first.token(good, { kid: undefined }));
+  await refused(tokens, new SigningKey("ES256").token(good), "unauthorized");
+  assert.equal(server.reads, 1);
+});
+
+for (const [what, token] of [
+  ["that names a key which another has signed", second.token(good, { kid: "first" })],
+  ["of another key by a name that is listed", new SigningKey("ES256", "first").token(good)],
+  ["that says RS256 and names an EC key", first.token(good, { alg: "RS256" })],
+  ["of RSA that names an EC key", rsa.token(good, { kid: "first" })],
+  ["HMACed with a listed key's PEM", withSecret(first.pem, good, { alg: "HS256", kid: "first" })],
+  [
+    "HMACed with a listed key as it is listed",
+    withSecret(JSON.stringify(first.jwk()), good, { alg: "HS256", kid: "first" }),
+  ],
+  ["of the algorithm none that names a listed key", withSecret("", good, { alg: "none", kid: "first" })],
+  ["whose key's name is __proto__", first.token(old, { kid: "__proto__" })],
+  ["whose key's name is empty", first.token(old, { kid: "" })],
+] as const) {
+  test(`a token ${what} is refused`, async (t) => {
+    const { tokens, jwks } = await listed(t, [first, second, rsa]);
+    await jwks.start();
+    await refused(tokens, token, "unauthorized");
+  });
+}
+
+test("a token's claims are looked at also where its key is listed", async (t) => {
+  const { tokens, jwks } = await listed(t, [first]);
+  await jwks.start();
+  await refused(tokens, first.token({ ...good, exp: inSeconds(-60) }), "expired");
+  await refused(tokens, first.token({ sub: "ann" }), "unauthorized");
+});
+
+test("a key that is not known is looked for at once, by one read for all who name it", async (t) => {
+  const { tokens, jwks, server } = await listed(t, [first], { cooldownMs: 0 });
+  await jwks.start();
+  server.list(first, second);
+  let goOn: (() => void) | undefined;
+  const asked = new Promise<void>((resolve) => {
+    server.answer = (_request, response) => {
+      goOn = () => response.end(JSON.stringify({ keys: server.keys }));
+      resolve();
+    };
+  });
+  const answers = Array.from({ length: 50 }, () => isGood(tokens, second.token(good)));
+  await asked;
+  await isGood(tokens, first.token(good));
+  goOn?.();
+  await Promise.all(answers);
+  assert.equal(server.reads, 2);
+});
+
+test("1,000 names of keys that nobody has cause one read, and good tokens do not wait", async (t) => {
+  const { tokens, jwks, server } = await listed(t, [first], { cooldownMs: 0 });
+  await jwks.start();
+  const { tokens: cooled, jwks: other, server: quiet } = await listed(t, [first]);
+  await other.start();
+  for (let kid = 0; kid < 1000; kid++) await refused(cooled, first.token(old, { kid: `k${kid}` }), "unauthorized");
+  assert.equal(quiet.reads, 1, "within the cooldown of the first read there is none");
+  await Promise.all(
+    Array.from({ length: 1000 }, (_, kid) => refused(tokens, first.token(old, { kid: `k${kid}` }), "unauthorized")),
+  );
+  assert.equal(server.reads, 2);
+  await isGood(cooled, first.token(good));
+});
+
+test("a name that is not known is not looked for again until the cooldown is over", async (t) => {
+  let now = Date.now();
+  const { tokens, jwks, server } = await listed(t, [first], { now: () => now });
+  await jwks.start();
+  now += 29_999;
+  await refused(tokens, second.token(old), "unauthorized");
+  assert.equal(server.reads, 1);
+  now += 1;
+  await refused(tokens, second.token(old), "unauthorized");
+  await refused(tokens, second.token(old), "unauthorized");
+  assert.equal(server.reads, 2);
+});
+
+test("within the cooldown a token that may be of a newer key is asked to come again once it is over", async (t) => {
+  let now = Date.now();
+  const { tokens, jwks, server } = await listed(t, [first], { now: () => now });
+  await jwks.start();
+  server.list(first, second);
+  now += 10_000;
+  const { retryMs } = await refused(tokens, second.token(good), "unavailable");
+  assert.equal(retryMs, 20_000);
+  const { iat: _, ...undated } = good;
+  await refused(tokens, second.token(undated), "unavailable");
+  assert.equal(server.reads, 1);
+  now += 20_000;
+  await isGood(tokens, second.token(good));
+  assert.equal(server.reads, 2);
+});
+
+test("a key that is no longer listed is honoured for as long as a token may be good, and no longer", async (t) => {
+  let now = Date.now();
+  const keepMs = 60_000;
+  const { tokens, jwks, server } = await listed(t, [first, second], { now: () => now, keepMs });
+  await jwks.start();
+  server.list(second);
+  now += 20_000;
+  await jwks.refresh();
+  for (let reads = 0; reads < 3; reads++) {
+    now += 10_000;
+    await isGood(tokens, first.token(good));
+    await jwks.refresh();
+  }
+  now += keepMs - 30_000 - 1;
+  await isGood(tokens, first.token(good));
+  now += 1;
+  await refused(tokens, first.token(old), "unauthorized");
+  await isGood(tokens, second.token(good));
+});
+
+test("a key that is listed again is honoured as before", async (t) => {
+  let now = Date.now();
+  const { tokens, jwks, server } = await listed(t, [first, second], { now: () => now, keepMs: 60_000 });
+  await jwks.start();
+  server.list(second);
+  await jwks.refresh();
+  server.list(first);
+  now += 50_000;
+  await jwks.refresh();
+  now += 50_000;
+  await isGood(tokens, first.token(good));
+  await isGood(tokens, second.token(good));
+});
+
+test("another key under a name that is taken is honoured beside the one before", async (t) => {
+  const { tokens, jwks, server } = await listed(t, [first]);
+  await jwks.start();
+  const renamed = new SigningKey("ES256", "first");
+  server.list(renamed);
+  await jwks.refresh();
+  await isGood(tokens, renamed.token(good));
+  await isGood(tokens, first.token(good));
+});
+
+test("so many keys are kept and no more, those that are listed first of all", async (t) => {
+  const { jwks, server } = await listed(t, []);
+  const keys = Array.from({ length: 100 }, (_, index) => new SigningKey("EdDSA", `k${index}`));
+  for (let round = 0; round < 4; round++) {
+    server.keys = keys.map((key) => key.jwk({ kid: `${round} ${key.keyId}` }));
+    await jwks.refresh();
+  }
+  const isKept = (round: number) => jwks.find("EdDSA", `${round} k5`) !== undefined;
+  assert.deepEqual([0, 1, 2, 3].map(isKept).filter(Boolean).length, 3);
+  assert.ok(isKept(3));
+});
+
+test("while the address cannot be reached what is known goes on, and nothing waits", async (t) => {
+  const { tokens, jwks, server, log } = await listed(t, [first], { refreshMs: 20 });
+  await jwks.start();
+  await server.stop();
+  await eventually(() => log.lines.some((line) => line.includes("cannot be read")));
+  await isGood(tokens, first.token(good));
+  const { retryMs = 0 } = await refused(tokens, second.token(good), "unavailable");
+  assert.ok(retryMs > 0);
+  server.list(first, second);
+  await server.startAgain();
+  await eventually(() => log.lines.some((line) => line.includes("could be read again")));
+  await isGood(tokens, second.token(good));
+});
+
+test("while nothing was ever read a token is asked to come again: it may be good", async (t) => {
+  const { tokens, jwks, server, log } = await listed(t, [first], { refreshMs: 100 });
+  await server.stop();
+  await jwks.start();
+  await refused(tokens, first.token(good), "unavailable");
+  await refused(tokens, first.token(good, { kid: undefined }), "unavailable");
+  await refused(tokens, withSecret("", good), "unauthorized");
+  await server.startAgain();
+  await eventually(() => log.lines.some((line) => line.includes("could be read again")));
+  await isGood(tokens, first.token(good));
+});
+
+test("keys are read again by themselves, and a key that was changed for another is known before it is used", async (t) => {
+  const { tokens, jwks, server } = await listed(t, [first], { refreshMs: 20 });
+  await jwks.start();
+  server.list(second);
+  const reads = server.reads;
+  await eventually(() => server.reads >= reads + 2);
+  const before = server.reads;
+  server.answer = (_request, response) => response.destroy();
+  await isGood(tokens, second.token(good));
+  assert.ok(before >= 3);
+});
+
+test("nothing is read after the end", async (t) => {
+  const { jwks, server } = await listed(t, [first], { refreshMs: 10 });
+  await jwks.start();
+  jwks.close();
+  await jwks.refresh();
+  assert.equal(server.reads, 1);
+});
+
+test("a read that goes on is ended with it", async (t) => {
+  const { jwks, server, log } = await listed(t, [first]);
+  const asked = new Promise<void>((resolve) => {
+    server.answer = () => resolve();
+  });
+  const started = jwks.start();
+  await asked;
+  jwks.close();
+  await started;
+  assert.deepEqual(log.lines, []);
+});
+
+const refusals: readonly (readonly [string, (server: JwksServer) => JwksServer["answer"], RegExp])[] = [
+  ["redirects", () => (_, response) => response.writeHead(302, { location: "/other" }).end(), /redirect/],
+  [
+    "redirects elsewhere",
+    () => (_, response) => response.writeHead(307, { location: "http://localhost:1/" }).end(),
+    /redirect/,
+  ],
+  [
+    "answers with an error",
+    () => (_, response) => response.writeHead(500).end(JSON.stringify({ keys: [] })),
+    /status 500/,
+  ],
+  ["answers without a body", () => (_, response) => response.writeHead(204).end(), /status 204/],
+  ["answers with too much", () => (_, response) => response.end(" ".repeat(MAX_JWKS_BYTES + 1)), /longer than/],
+  ["never stops answering", () => (_, response) => pour(response), /longer than/],
+  ["answers with what is no JSON", () => (_, response) => response.end("<html>"), /not JSON/],
+  ["answers with nothing", () => (_, response) => response.end("null"), /no list/],
+  ["answers with another list", () => (_, response) => response.end('["keys"]'), /no list/],
+  ["ends in the middle", () => (_, response) => response.writeHead(200, { "content-length": 99 }).end("{"), /./],
+];
+
+function pour(response: import("node:http").ServerResponse): void {
+  const more = (): void => {
+    while (!response.destroyed && response.write(" ".repeat(16_384)));
+  };
+  response.on("drain", more);
+  more();
+}
+
+for (const [what, answerOf, words] of refusals) {
+  test(`an address that ${what} changes nothing of what is known, and is told of once`, async (t) => {
+    const { tokens, jwks, server, log } = await listed(t, [first]);
+    await jwks.start();
+    server.answer = answerOf(server);
+    await jwks.refresh();
+    await jwks.refresh();
+    await isGood(tokens, first.token(good));
+    assert.equal(log.lines.length, 1, log.lines.join("\n"));
+    assert.match(log.lines[0] as string, /^the keys of tokens cannot be read /);
+    assert.match(log.lines[0] as string, words);
+  });
+}
+
+test("an address that never answers is given up, and what is known goes on", async (t) => {
+  const { jwks, tokens, server, log } = await listed(t, [first]);
+  await jwks.start();
+  server.answer = () => undefined;
+  const reading = jwks.refresh();
+  await isGood(tokens, first.token(good));
+  await reading;
+  assert.match(log.lines.join("\n"), /cannot be read .*timeout/);
+});
+
+test("an address that answers a byte at a time is given up", async (t) => {
+  const { jwks, server, log } = await listed(t, [first]);
+  server.answer = (_request, response) => {
+    const timer = setInterval(() => response.write(" "), 50);
+    response.on("close", () => clearInterval(timer));
+  };
+  await jwks.start();
+  assert.match(log.lines.join("\n"), /cannot be read .*timeout/);
+});
+
+const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ format: "jwk" });
+const useless: readonly (readonly [string, unknown, RegExp])[] = [
+  ["a secret", { kty: "oct", k: "c2VjcmV0", kid: "x", alg: "HS256" }, /a secret has no place/],
+  ["a private key", { ...first.privateKey.export({ format: "jwk" }), kid: "x" }, /a private key has no place/],
+  ["a short RSA key", new SigningKey("RS256", "x", 1024).jwk(), /2048/],
+  ["a key on another curve", { ...p384, kid: "x" }, /P-256/],
+  ["a key for encryption", first.jwk({ kid: "x", use: "enc" }), /use/],
+  ["a key for signing alone", first.jwk({ kid: "x", key_ops: ["sign"] }), /key_ops/],
+  ["a key for an algorithm that is not its own", first.jwk({ kid: "x", alg: "RS256" }), /alg/],
+  ["an RSA key for another padding", rsa.jwk({ kid: "x", alg: "PS256" }), /alg/],
+  ["a key whose name is a number", first.jwk({ kid: 1 }), /kid/],
+  ["a key whose name is endless", first.jwk({ kid: "x".repeat(513) }), /kid/],
+  ["a key of another world", { kty: "AKP", alg: "ML-DSA-44", pub: "AAAA", kid: "x" }, /cannot be read/],
+  ["half a key", { kty: "EC", crv: "P-256", x: first.jwk()["x"], kid: "x" }, /cannot be read/],
+  ["a point that is not on the curve", first.jwk({ kid: "x", y: first.jwk()["x"] }), /cannot be read/],
+  ["nothing", null, /object/],
+  ["text", "key", /object/],
+  ["a list", [], /object/],
+];
+
+for (const [what, key, words] of useless) {
+  test(`${what} in the list is passed over with one line, and the others are honoured`, async (t) => {
+    const { tokens, jwks, server, log } = await listed(t, []);
+    server.keys = [key as object, first.jwk()];
+    await jwks.start();
+    await jwks.refresh();
+    await isGood(tokens, first.token(good));
+    for (const algorithm of ["RS256", "ES256", "EdDSA"] as const) assert.equal(jwks.find(algorithm, "x"), undefined);
+    assert.equal(log.lines.length, 1);
+    assert.match(log.lines[0] as string, /^keys of tokens were passed over .*keys\[0\]: /);
+    assert.match(log.lines[0] as string, words);
+    const parts = typeof key === "object" && key !== null ? Object.values(key).map(String) : [];
+    for (const part of parts.filter((one) => one.length > 16)) assert.ok(!log.lines[0]?.includes(part.slice(0, 40)));
+  });
+}
+
+test("a secret in the list is no secret for tokens", async (t) => {
+  const { tokens, jwks, server } = await listed(t, []);
+  server.keys = [{ kty: "oct", k: Buffer.from("s".repeat(32)).toString("base64url"), kid: "x", alg: "HS256" }];
+  await jwks.start();
+  await refused(tokens, withSecret("s".repeat(32), good, { alg: "HS256", kid: "x" }), "unauthorized");
+});
+
+test("of a very long list the first hundred keys are looked at", async (t) => {
+  const { tokens, jwks, server, log } = await listed(t, []);
+  server.keys = [...Array.from({ length: 100 }, () => ed.jwk()), first.jwk()];
+  await jwks.start();
+  await isGood(tokens, ed.token(good));
+  await refused(tokens, first.token(old), "unauthorized");
+  assert.match(log.lines.join("\n"), /keys\[100\] and after: too many/);
+});
+
+test("keys of files and of a list are honoured together", async (t) => {
+  const { jwks } = await listed(t, [first]);
+  const tokens = new Tokens({
+    ...{ secrets: ["s".repeat(32)], keys: [rsa, second], jwks, issuers: [], audiences: [] },
+    ...{ skewMs: 3000, maxLifeMs: 86_400_000 },
+  });
+  for (const token of [second.token(good), first.token(good), rsa.token(good), withSecret("s".repeat(32), good)]) {
+    await isGood(tokens, token);
+  }
+});
