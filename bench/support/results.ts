@@ -155,6 +155,25 @@ export type ResubscribeResult = {
   readonly rows: readonly ResubscribeRow[];
 };
 
+export type LimitsRow = {
+  readonly case: string;
+  /** Nanoseconds of CPU for each, the median of all rounds. */
+  readonly ns: number;
+  readonly nsRange: readonly [best: number, worst: number];
+  /** The same loop, without asking. */
+  readonly nsWithout: number;
+};
+
+export type LimitsResult = {
+  readonly program: "limits";
+  readonly publishes: number;
+  readonly sessions: number;
+  readonly rooms: number;
+  readonly addresses: number;
+  readonly rounds: number;
+  readonly rows: readonly LimitsRow[];
+};
+
 export type PermissionsRow = {
   readonly case: string;
   readonly roomLength: number;
@@ -200,5 +219,6 @@ export type Results = {
   readonly acrossNodes?: AcrossNodesResult;
   readonly resubscribe?: ResubscribeResult;
   readonly permissions?: PermissionsResult;
+  readonly limits?: LimitsResult;
   readonly tokenHello?: TokenHelloResult;
 };

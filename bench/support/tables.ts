@@ -140,6 +140,24 @@ function permissionsTable({ permissions }: Results): Table[] {
   ];
 }
 
+function limitsTable({ limits }: Results): Table[] {
+  if (limits === undefined) return [];
+  const rows = limits.rows.map(({ case: name, ns, nsRange, nsWithout }) => [
+    name,
+    number(ns),
+    nsRange.map((one) => number(one)).join(" to "),
+    number(nsWithout),
+  ]);
+  return [
+    {
+      program: "limits",
+      title: "Limits that nobody reaches",
+      note: `${number(limits.sessions)} sessions, ${number(limits.rooms)} rooms, ${number(limits.addresses)} addresses; ${limits.rounds} rounds.`,
+      rows: [["what is asked", "ns of CPU for each", "best to worst round", "the loop without asking"], ...rows],
+    },
+  ];
+}
+
 function verdictTable(verdicts: readonly Verdict[]): Table[] {
   const rows = verdicts.map(({ what, target, measured, met }) => [
     what,
@@ -159,6 +177,7 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...tokenHelloTable(results),
     ...sizeTable(results),
     ...permissionsTable(results),
+    ...limitsTable(results),
     ...nodesTables(results),
   ];
 }

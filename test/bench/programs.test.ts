@@ -5,6 +5,7 @@ import type {
   ConnectResult,
   FanOutResult,
   IdleResult,
+  LimitsResult,
   PermissionsResult,
   TokenHelloResult,
 } from "../../bench/support/results.js";
@@ -40,6 +41,13 @@ test("permissions finds what is granted in every case, and what is not", async (
   assert.ok(rows.length >= 7);
   assert.equal(Math.max(...rows.map((row) => row.roomLength)), 128);
   for (const row of rows) assert.ok(row.nsPerCheck > 0, JSON.stringify(row));
+});
+
+test("limits asks for every publish and every address, refuses none and leaves nothing behind", async () => {
+  const flags = ["--publishes", "500", "--sessions", "20", "--rooms", "5", "--addresses", "500", "--rounds", "2"];
+  const { rows } = lineOf<LimitsResult>(await play("limits", ...flags));
+  assert.equal(rows.length, 2);
+  for (const row of rows) assert.ok(row.ns > 0, JSON.stringify(row));
 });
 
 test("token-hello has a row for a hello without a token and for every algorithm", async () => {
