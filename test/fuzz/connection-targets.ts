@@ -9,6 +9,7 @@ import { type Attack, type Step, smallerAttacks, split } from "./attack.js";
 import { mutated } from "./bytes.js";
 import { plainRequest, upgradeRequest } from "./requests.js";
 import type { Target } from "./target.js";
+import { oddToken } from "./tokens.js";
 import type { Victim } from "./victim.js";
 
 const right = fc.sample(clientFrame(false), { numRuns: 200, seed: 2 });
@@ -125,7 +126,10 @@ export class SocketTarget extends ConnectionTarget {
     if (random.chance(harm / 2)) head = mutated(head, random);
     const steps = inParts(random, head);
     const spoiled = random.pick([0, 0.1, 0.5]);
-    const opening = OPENING.slice(0, random.below(OPENING.length + 1));
+    const opening = OPENING.slice(0, random.below(OPENING.length + 1)).map((frame): ClientFrame => {
+      const hasToken = (frame.type === "hello" || frame.type === "join") && random.chance(0.1);
+      return hasToken ? { ...frame, token: oddToken(random) } : frame;
+    });
     const more = Array.from({ length: random.below(5) }, () => random.pick(right));
     let frames: Buffer = Buffer.concat(
       [...opening, ...more].map((frame) => {

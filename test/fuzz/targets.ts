@@ -3,6 +3,7 @@ import type { Scope } from "../support/services/scope.js";
 import { CodecTarget } from "./codec-target.js";
 import { HttpTarget, SocketTarget } from "./connection-targets.js";
 import type { Target } from "./target.js";
+import { ALLOWED, SECRET } from "./tokens.js";
 import { Victim } from "./victim.js";
 
 export const targetNames = ["socket", "http", "json", "msgpack"] as const;
@@ -11,6 +12,6 @@ export type TargetName = (typeof targetNames)[number];
 /** A target, and the process that it needs, which ends with the scope. */
 export async function openTarget(name: TargetName, scope: Scope): Promise<Target> {
   if (name === "json" || name === "msgpack") return new CodecTarget(name);
-  const victim = await Victim.start(scope);
+  const victim = await Victim.start(scope, { secret: SECRET, kinds: { "*": { allow: ALLOWED } } });
   return name === "socket" ? new SocketTarget(victim) : new HttpTarget(victim);
 }

@@ -14,12 +14,10 @@ import { judge } from "./judge.js";
 const PATIENCE_MS = 20_000;
 /** It is looked so often whether connections have gone. */
 const MOST_LOOKS = 100;
-/** All connections are from one address, and as many as can be made. */
+/** All connections are from one address, and as many as can be made; and those who behave ask for more than anybody. */
 export const ROOMY = {
-  addressRate: 1_000_000,
-  addressConnections: 1_000_000,
-  connectRate: 1_000_000,
-  maxHandshakes: 100_000,
+  ...{ addressRate: 1_000_000, addressConnections: 1_000_000, connectRate: 1_000_000, maxHandshakes: 100_000 },
+  ...{ requestRate: 1_000_000, byteRate: 1_073_741_824, userPublishRate: 1_000_000 },
 };
 /** A line of the log that nobody's bytes may cause. */
 const FAILED = /"level":"(error|fatal)"|\bat .*\.js:\d+|Error:/;

@@ -18,7 +18,7 @@ const sizes = {
 const SETTINGS = {
   ...ROOMY,
   kinds: { "*": { history: { size: 10_000 }, publishRate: 1_000_000 }, skip: { slow: "skip" } },
-  ...{ maxBackpressureBytes: 262_144, requestRate: 1_000_000, byteRate: 1_073_741_824, userPublishRate: 1_000_000 },
+  maxBackpressureBytes: 262_144,
 } as const;
 
 /** Connections are attacked with so many at a time. */

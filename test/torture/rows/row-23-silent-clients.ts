@@ -192,7 +192,7 @@ export const row23: Row = {
     const manner = manners[variant];
     if (manner === undefined) throw new Error(`expected one of ${Object.keys(manners).join(", ")}`);
     const metricsPort = await freePort();
-    const kinds = { "*": { history: { size: 10_000 } } };
+    const kinds = { "*": { history: { size: 500 } } };
     const [node] = await torture.startNodes(1, { ...ROOMY, kinds, metricsPort, helloTimeoutMs: given.helloTimeoutMs });
     if (node === undefined) throw new Error("expected a node");
     const crowd = await torture.startCrowd([node]);
