@@ -43,6 +43,7 @@ test("every variable is a setting, its value holds, and nobody's secret is writt
     const { name, schema } = info;
     if (["secret", "redisPassword"].includes(name)) assert.match(value, /^\$\{\w+:\?/);
     else if (schema.type === "array") settings[name] = value.startsWith("${") ? [] : value.split(",");
+    else if (schema.type === "integer") settings[name] = Number(value);
     else settings[name] = schema.type === "object" ? JSON.parse(value.slice(1, -1)) : value;
   }
   assert.deepEqual(parseSettings({ ...settings, secret: "x".repeat(32) }).redis, settings["redis"]);
