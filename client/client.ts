@@ -60,7 +60,7 @@ export class Client {
     frame: (link, frame) => {
       if (frame.type === "move") {
         if (link === this.#link) this.#startMove(frame.afterMs);
-        else if (link === this.#move?.link) link.end("moving on");
+        else if (link === this.#move?.link) link.end("moved");
       } else if ("room" in frame && this.#leaving.get(frame.room) !== link) {
         this.#rooms.get(frame.room)?.receive(link, frame);
       }
@@ -105,7 +105,10 @@ export class Client {
       tell: this.#owner.report,
       link: () => [this.#move?.link, this.#link].find((link) => link?.isOpen && (link.welcome ?? link === this.#link)),
       settled: () => this.#move?.look(this.#rooms.values()),
-      left: (room) => this.#left(room),
+      left: ({ name }) => {
+        this.#rooms.delete(name);
+        for (const link of this.#links) if (link.isOpen) this.#leave(name, link);
+      },
       publish: (room, event, data, key = `${prefix}${this.#lastId}`) =>
         this.#ask({ type: "publish", room, event, data, key }, { timeoutMs: settings.publishTimeoutMs }, room),
       send: (room, event, data) => {
@@ -269,16 +272,14 @@ export class Client {
     });
   }
 
-  #left(room: LiveRoom): void {
-    this.#rooms.delete(room.name);
-    const link = this.#port.link();
-    for (const each of this.#links) {
-      if (!each.isOpen) continue;
-      if (each === link) this.#leaving.set(room.name, each);
-      each.ask({ type: "leave", room: room.name }, () => {
-        if (this.#leaving.get(room.name) === each) this.#leaving.delete(room.name);
-      });
-    }
+  #leave(room: string, link: Link): void {
+    if (link === this.#port.link()) this.#leaving.set(room, link);
+    link.ask({ type: "leave", room }, (result) => {
+      if (this.#leaving.get(room) === link) this.#leaving.delete(room);
+      const { retryMs } = result as RoomcastError;
+      // The server goes on sending what nobody wants. Unless it is wanted again.
+      if (retryMs) setTimeout(() => this.#rooms.has(room) || this.#leave(room, link), retryMs);
+    });
   }
 
   #askOnce(question: Question): Promise<Answer> {

@@ -71,7 +71,7 @@ function socketUrl(url: string): string {
 function defaultTransport(given: WebSocketConstructor | undefined): Transport {
   const Socket = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (Socket !== undefined) return webSocketTransport(Socket);
-  throw new TypeError("WebSocket: expected options.WebSocket; this platform has none");
+  throw new TypeError("WebSocket: expected options.WebSocket, got nothing");
 }
 
 /**

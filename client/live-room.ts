@@ -238,8 +238,8 @@ export class LiveRoom implements Room {
   }
 
   /** Whether a join is under way, or about to be. */
-  get #isTrying(): boolean {
-    return !!(this.#trying || this.#retry);
+  get #isTrying(): unknown {
+    return this.#trying || this.#retry;
   }
 
   #start(): void {

@@ -155,3 +155,20 @@ test("who was closed for asking too much comes back after a second, and later ea
   }
   assert.deepEqual(delays, [1000, 2000, 3000, 4000]);
 });
+
+test("a leave that is refused for the moment is sent again, unless the room is wanted again", async (t) => {
+  t.mock.timers.enable(TIMERS);
+  const { client, server } = await connected(t);
+  for (const name of ["a", "b"]) {
+    void client.room(name).join();
+    await answerJoin(server, at(1));
+    client.room(name).leave();
+    refuse(server, await server.take("leave"), 100, "unavailable");
+  }
+  void client.room("b").join();
+  await answerJoin(server, at(1));
+  t.mock.timers.tick(100);
+  const leaves = server.sent.flatMap((frame) => (frame.type === "leave" ? [frame.room] : []));
+  assert.deepEqual(leaves, ["a", "b", "a"]);
+  server.send({ type: "left", id: (await server.take("leave")).id });
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { WebSocket } from "ws";
 import { connect } from "../../client/index.js";
+import { eventually } from "../support/eventually.js";
 import { type ServerOptions, startServer } from "../support/start-server.js";
 
 /** A client of a real server, all that it is told, and how often it was refused. */
@@ -53,4 +54,15 @@ test("more rooms than the rate of requests are all joined, and all left", async 
   await Promise.all(rooms.map((room) => room.join()));
   assert.deepEqual(seen.told, ["connected"]);
   assert.ok(seen.refusals > 0, "it never came to a refusal");
+});
+
+test("who floods with send is closed, and does not come back at once", async (t) => {
+  const { client, seen } = await open(t, { requestRate: 5 });
+  const cursor = client.room("cursor:1");
+  await cursor.join();
+  for (let n = 0; n < 200; n++) cursor.send("moved", n);
+  await eventually(() => seen.told.includes("waiting"), "it was never closed");
+  assert.ok(client.state.status === "waiting" && client.state.code === 4029 && client.state.delayMs >= 1000);
+  await eventually(() => client.state.status === "connected");
+  await cursor.publish("moved", 200);
 });
