@@ -57,7 +57,9 @@ export class Jwks {
   #loggedAt: number | undefined;
   #passedOver = "";
   #timer: NodeJS.Timeout | undefined;
-  readonly #closing = new AbortController();
+  #closed = false;
+  /** Ends the read that goes on. */
+  #stop: (() => void) | undefined;
 
   constructor(options: JwksOptions) {
     this.#options = options;
@@ -72,7 +74,8 @@ export class Jwks {
   /** Ends reading. What is known stays. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#closing.abort();
+    this.#closed = true;
+    this.#stop?.();
   }
 
   /**
@@ -110,7 +113,7 @@ export class Jwks {
 
   /** Reads the keys now, with whoever does already. Never rejects. */
   refresh(): Promise<void> {
-    if (this.#closing.signal.aborted) return Promise.resolve();
+    if (this.#closed) return Promise.resolve();
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
     });
@@ -125,19 +128,30 @@ export class Jwks {
     } catch (error) {
       this.#failed(error);
     }
-    if (this.#closing.signal.aborted) return;
+    if (this.#closed) return;
     const waitMs = this.#failures > 0 ? this.#mayReadAt - this.#now() : this.#options.refreshMs;
     this.#timer = setTimeout(() => void this.refresh(), waitMs * (0.8 + 0.2 * Math.random())).unref();
   }
 
   async #fetched(): Promise<string> {
+    // Not `AbortSignal.timeout` by way of `AbortSignal.any`: Node 20 may collect the one while it is waited for.
+    const controller = new AbortController();
+    this.#stop = () => controller.abort(new Error("it is no longer wanted"));
+    const late = new Error(`a timeout: there was no answer in ${TIMEOUT_MS} ms`);
+    const timer = setTimeout(() => controller.abort(late), TIMEOUT_MS).unref();
+    try {
+      return await this.#ask(controller.signal);
+    } finally {
+      clearTimeout(timer);
+      this.#stop = undefined;
+    }
+  }
+
+  async #ask(signal: AbortSignal): Promise<string> {
     const { url, fetch: ask = fetch } = this.#options;
-    const answer = await ask(url, {
-      headers: { accept: "application/jwk-set+json, application/json" },
-      // Who may redirect may name another signer.
-      redirect: "error",
-      signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(TIMEOUT_MS)]),
-    });
+    const headers = { accept: "application/jwk-set+json, application/json" };
+    // Who may redirect may name another signer.
+    const answer = await ask(url, { headers, redirect: "error", signal });
     if (answer.status !== 200 || answer.body === null) {
       await answer.body?.cancel();
       throw new Error(`it was answered with status ${answer.status}`);
@@ -178,7 +192,7 @@ export class Jwks {
   }
 
   #failed(error: unknown): void {
-    if (this.#closing.signal.aborted) return;
+    if (this.#closed) return;
     const { log, url, cooldownMs, refreshMs } = this.#options;
     const now = this.#now();
     this.#mayReadAt = now + Math.min(RETRY_MS * 2 ** Math.min(this.#failures, 20), cooldownMs, refreshMs);

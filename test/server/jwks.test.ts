@@ -15,6 +15,8 @@ const rsa = new SigningKey("RS256", "rsa");
 const ed = new SigningKey("EdDSA", "ed");
 const HOUR_MS = 3_600_000;
 const good = { sub: "ann", exp: inSeconds(3600), iat: inSeconds(0) };
+/** Signed just now: its key may be listed since a moment. */
+const fresh = () => ({ ...good, iat: inSeconds(0) });
 /** Signed so long ago that its key has been listed for long. */
 const old = { ...good, iat: inSeconds(-600) };
 
@@ -163,7 +165,7 @@ test("within the cooldown a token that may be of a newer key is asked to come ag
   await jwks.start();
   server.list(first, second);
   now += 10_000;
-  const { retryMs } = await refused(tokens, second.token(good), "unavailable");
+  const { retryMs } = await refused(tokens, second.token(fresh()), "unavailable");
   assert.equal(retryMs, 20_000);
   const { iat: _, ...undated } = good;
   await refused(tokens, second.token(undated), "unavailable");
@@ -235,7 +237,7 @@ test("while the address cannot be reached what is known goes on, and nothing wai
   await server.stop();
   await eventually(() => log.lines.some((line) => line.includes("cannot be read")));
   await isGood(tokens, first.token(good));
-  const { retryMs = 0 } = await refused(tokens, second.token(good), "unavailable");
+  const { retryMs = 0 } = await refused(tokens, second.token(fresh()), "unavailable");
   assert.ok(retryMs > 0);
   server.list(first, second);
   await server.startAgain();
@@ -305,7 +307,12 @@ const refusals: readonly (readonly [string, (server: JwksServer) => JwksServer["
   ["answers with what is no JSON", () => (_, response) => response.end("<html>"), /not JSON/],
   ["answers with nothing", () => (_, response) => response.end("null"), /no list/],
   ["answers with another list", () => (_, response) => response.end('["keys"]'), /no list/],
-  ["ends in the middle", () => (_, response) => response.writeHead(200, { "content-length": 99 }).end("{"), /./],
+  [
+    "ends in the middle",
+    () => (request, response) =>
+      response.writeHead(200, { "content-length": 99 }).write("{", () => request.socket.destroy()),
+    /./,
+  ],
 ];
 
 function pour(response: import("node:http").ServerResponse): void {
