@@ -35,6 +35,9 @@ export type LimitName = (typeof limitNames)[number];
 const BURST_MS = 2000;
 /** So much beyond a session's rates may be refused before it is closed, in milliseconds. */
 const FLOOD_MS = 2000;
+/** When all clients have sent so many times `maxFramesPerTurn` in one turn, each may send an eighth of it. */
+const CROWDED = 4;
+const CROWDED_SHARE = 8;
 
 /** What is used of the limits on this node, by all clients. */
 export class Usage {
@@ -50,16 +53,32 @@ export class Usage {
   readonly refused = Object.fromEntries(limitNames.map((name) => [name, 0])) as Record<LimitName, number>;
 
   readonly #membersOf: (room: string) => number;
+  readonly #crowdedFrames: number;
+  #turn = 0;
+  #frames = 0;
 
   /** `membersOf`: how many clients of this node are in a room, or about to be. */
   constructor(limits: SessionLimits, membersOf: (room: string) => number) {
     this.limits = limits;
     this.#membersOf = membersOf;
+    // What a client may have under way it may also send at once.
+    const fewest = Math.max(limits.maxFramesPerTurn / CROWDED_SHARE, 2 * limits.maxRequests);
+    this.#crowdedFrames = Math.min(limits.maxFramesPerTurn, fewest);
     this.requests = new Rate(limits.requestRate, BURST_MS);
     // A frame of full length fits in any case.
     this.bytes = new Rate(limits.byteRate, BURST_MS, limits.maxFrameBytes);
     this.floodMs = Math.max(FLOOD_MS, this.requests.burstMs, this.bytes.burstMs);
     this.users = new UserShares(limits);
+  }
+
+  /** Counts a frame of any client in this turn of the event loop; how many one of them may send in it. */
+  framesFor(turn: number): number {
+    if (this.#turn !== turn) {
+      this.#turn = turn;
+      this.#frames = 0;
+    }
+    const { maxFramesPerTurn } = this.limits;
+    return ++this.#frames > CROWDED * maxFramesPerTurn ? this.#crowdedFrames : maxFramesPerTurn;
   }
 
   /** See `UsageCounts` in `server/cluster/usage.ts`. */
@@ -105,7 +124,7 @@ export class Pace {
       this.#frames = 0;
     }
     // Beyond it the others would wait for this one.
-    if (++this.#frames > usage.limits.maxFramesPerTurn) return "maxFramesPerTurn";
+    if (++this.#frames > usage.framesFor(turn)) return "maxFramesPerTurn";
     const requests = usage.requests.after(this.#requestsFullAt, now);
     const after = usage.bytes.after(this.#bytesFullAt, now, bytes);
     if (!usage.requests.holds(requests, now)) {
