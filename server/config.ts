@@ -246,7 +246,7 @@ export const settings = z.strictObject({
   userPublishRate: whole(1, 1_000_000)
     .default(500)
     .describe("How many events a second one user may publish, on all nodes together."),
-  requestRate: whole(1, 1_000_000)
+  requestRate: whole(5, 1_000_000)
     .default(500)
     .describe("How many requests a second a session may make; twice as many at once."),
   byteRate: whole(1024, 1_073_741_824)
