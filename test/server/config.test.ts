@@ -135,7 +135,7 @@ test("every setting can be set right from every source", (t) => {
     ...{ moreSecrets: [`${SECRET}!`], tokenKeys: [fileWith(t, pem)], jwksUrl: "http://localhost:81/keys" },
     ...{ jwksRefreshMs: 1000, jwksCooldownMs: 100, tokenIssuer: ["https://a", "b"], tokenAudience: ["c"] },
     ...{ tokenSkewMs: 0, maxTokenLifeMs: 60_000, addressConnections: 1, addressRate: 1, userConnections: 1 },
-    ...{ userPublishRate: 1, requestRate: 1, byteRate: 1024 },
+    ...{ userPublishRate: 1, requestRate: 5, byteRate: 1024 },
     ...{ host: "0.0.0.0", port: 0, secret: SECRET, origins: ["*", "capacitor://localhost"], heartbeatMs: 200 },
     ...{ kinds: { "*": { batchMs: 0 }, cursor: { history: { size: 0 }, slow: "skip" } }, helloTimeoutMs: 500 },
     ...{ idleTimeoutMs: 8000, lingerMs: 0, checkMs: 0, resumeWindowMs: 0, maxFrameBytes: 256, maxRooms: 1 },

@@ -59,7 +59,7 @@ export const wrongValues: { readonly [Name in SettingName]: readonly unknown[] }
   addressRate: notWhole(1, 1_000_000),
   userConnections: notWhole(1, 1_000_000),
   userPublishRate: notWhole(1, 1_000_000),
-  requestRate: notWhole(1, 1_000_000),
+  requestRate: notWhole(5, 1_000_000),
   byteRate: notWhole(1024, 1_073_741_824),
   trustProxy: [5, [5], "balancer", ["10.0.0.0/33"], ["10.0.0.0/"], ["10.0.0.0/8/8"], ["::1/129"], ["10.0.0/8"], null],
   memoryMaxBytes: [...notWhole(1_048_576, 1_099_511_627_776), "256m"],
