@@ -1,6 +1,6 @@
 /**
  * The corpus, and some thousand new inputs of a seed that is always the same and of one that never is.
- * `ROOMCAST_FUZZ_RUNS` says how many of each; `npm run fuzz` goes on for longer.
+ * `ROOMCAST_FUZZ_RUNS` says how many of each; `dist/test/fuzz/run.js` goes on for longer.
  */
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
@@ -12,9 +12,11 @@ import { judge } from "./judge.js";
 import { findIn, fuzz, type Target } from "./target.js";
 import { openTarget, targetNames } from "./targets.js";
 
-const count = Number(process.env["ROOMCAST_FUZZ_RUNS"] ?? 2000);
+/** A connection takes more time than a call. */
+const COUNTS = { socket: 1000, http: 1000, json: 5000, msgpack: 5000 };
 
 for (const name of targetNames) {
+  const count = Number(process.env["ROOMCAST_FUZZ_RUNS"] ?? COUNTS[name]);
   test(`${name}: what is in the corpus, and ${2 * count} new inputs, harm nobody and are answered as the rules say`, async (t) => {
     const target = await openTarget(name, t);
     const corpus = kept<{ readonly note?: string }>(name);

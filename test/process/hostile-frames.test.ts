@@ -297,6 +297,8 @@ test("readers that stop at every point of their connection do not end the proces
       live: { history: { size: 0 } },
     },
     maxBackpressureBytes: 524_288,
+    // Whoever publishes is not what this is about.
+    ...{ requestRate: 1_000_000, byteRate: 1_073_741_824, userPublishRate: 1_000_000 },
   });
   const rooms = ["hot", "skip:1", "live:1"];
   const publisher = await server.connect(t);
