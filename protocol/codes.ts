@@ -7,7 +7,8 @@ export const errorCodes = {
   forbidden: "You are known, and may not do this.",
   not_joined: "The request needs a room that this session has not joined.",
   too_large: "The event or frame is larger than the server takes.",
-  too_many: "A limit on how many at once is reached: rooms, or requests without an answer yet.",
+  too_many:
+    "A limit on how many at once is reached: rooms, requests without an answer yet, a user's sessions, a room's members.",
   rate_limited: "Too much in too short a time; try again after retryMs.",
   unavailable: "The engine or a hook cannot be reached, or the server does not offer this.",
   timeout: "The engine or a hook did not answer in time; the request may have had its effect.",
