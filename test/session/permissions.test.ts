@@ -41,6 +41,32 @@ test("an application that says who somebody is has not said that they may anythi
   assert.equal(await allowed(some, "user:bob"), "");
 });
 
+test("what an application grants in words that mean nothing lets nobody in", async (t) => {
+  let rooms: unknown;
+  const authenticate = () => ({ user: "ann", rooms: rooms as { [pattern: string]: string } });
+  const server = await startServer(t, { kinds: {}, authenticate });
+  for (rooms of [{ "a*b": "join" }, { "chat:*": "fly" }, { "user:{sub}*": "join" }, ["chat:*"], "chat:*", true]) {
+    const client = await connect(t, server, { hello: false });
+    assert.equal((await client.refusal({ type: "hello", token: "x" })).code, "internal", JSON.stringify(rooms));
+    assert.equal((await client.close()).code, 4101, "it may come back: the fault is the application's");
+  }
+});
+
+test("a session that is resumed has what the application granted it, which is not asked again", async (t) => {
+  let asked = 0;
+  const authenticate = () => {
+    asked++;
+    return { user: "ann", rooms: { "user:{sub}:*": "join", "chat:*": ["publish"] } };
+  };
+  const server = await startServer(t, { kinds: {}, authenticate });
+  const first = await connect(t, server, { hello: { token: "x" } });
+  const second = await connect(t, server, { hello: { token: "x", session: first.welcome.session } });
+  assert.deepEqual([second.welcome.resumed, asked], [true, 1]);
+  assert.equal(await allowed(second, "user:ann:x"), "join");
+  assert.equal(await allowed(second, "user:bob:x"), "");
+  assert.equal(await allowed(second, "chat:1"), "publish");
+});
+
 test("rules say what anyone may, what users may, and the most that tokens may grant", async (t) => {
   const server = await start(t, {
     kinds: {
