@@ -5,6 +5,8 @@ import { LeanClient } from "./lean-client.js";
 import type { SwarmOrder, Tally } from "./swarm-orders.js";
 
 const tally: Tally = { joined: 0, left: 0, published: 0, welcomed: 0, lost: 0, errors: 0, examples: [] };
+/** Where the numbers of residents' addresses begin: above those of all others. */
+const RESIDENTS = 1_000_000_000;
 /** Requests of one client at once. */
 const WINDOW = 16;
 const MOST_EXAMPLES = 5;
@@ -48,7 +50,7 @@ function reside(order: SwarmOrder & { type: "rooms" }, number: number): Promise<
     };
     const client = new LeanClient({
       port,
-      address: addressOf(first + number),
+      address: addressOf(RESIDENTS + first + number),
       onOpen: (opened) =>
         opened.send(`{"type":"hello","id":1,"token":"${tokenOf(`resident ${first + number}`, secret)}"}`),
       onText: (opened, text) => {
@@ -124,7 +126,7 @@ function pass(order: SwarmOrder & { type: "users" }, take: () => number | undefi
         onText: (client, text) => {
           if (text.startsWith('{"type":"welcome"')) {
             tally.welcomed++;
-            const room = `crowd:${number % 100}`;
+            const room = `crowd:${number}`;
             client.send(`{"type":"publish","id":2,"room":"${room}","event":"was","data":1,"key":"k"}`);
             return;
           }
