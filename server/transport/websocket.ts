@@ -33,6 +33,9 @@ const MAX_REASON_BYTES = 123;
 /** What uWebSockets.js answers to a send that it could not pass to the kernel at once, or not at all. */
 const SENT = 1;
 
+/** How often is told of addresses that are refused, in milliseconds. */
+const TELL_AGAIN_MS = 60_000;
+
 /** What whoever asks by hand is told. */
 const REFUSALS: { readonly [reason in RefusalReason | AddressReason]: string } = {
   rate: "too many connections in too short a time: come back later",
@@ -136,6 +139,8 @@ export class WebSockets {
   readonly admission: Admission;
   /** The same, by address. */
   readonly addresses: AddressLimits;
+  /** Called now and then while connections of an address are refused: an attack, or a balancer that nobody told of. */
+  onCrowdedAddress: (address: string, reason: AddressReason) => void = () => undefined;
   /** How many connections were refused since this node takes none any more. */
   turnedAway = 0;
   /** Sockets that are open, those included whose close is under way. */
@@ -144,6 +149,7 @@ export class WebSockets {
   publishedBytes = 0;
   #lookAtBytes = 0;
   #taking = true;
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   /** How many connections were not taken, by why. */
   get refused(): Readonly<Record<RefusalReason | AddressReason | "draining", number>> {
@@ -164,7 +170,7 @@ export class WebSockets {
       idleTimeout: Math.ceil(options.idleTimeoutMs / 1000),
       sendPingsAutomatically: true,
       compression: 0,
-      upgrade: (response, request, context) => this.#guard(() => this.#upgrade(response, request, context)),
+      upgrade: (response, request, context) => this.#guard(() => this.#answer(response, request, context)),
       open: (ws) => this.#guard(() => this.#opened(ws)),
       message: (ws, data, isBinary) => this.#guard(() => this.#received(ws, data, isBinary)),
       ping: (ws, data) => this.#guard(() => this.#receivedSign(ws, data)),
@@ -225,6 +231,16 @@ export class WebSockets {
     }
   }
 
+  /** To return without an answer would end the process, too. */
+  #answer(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
+    try {
+      this.#upgrade(response, request, context);
+    } catch (error) {
+      response.close();
+      throw error;
+    }
+  }
+
   /** In one turn, and always with an answer. */
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     const key = request.getHeader("sec-websocket-key");
@@ -280,10 +296,20 @@ export class WebSockets {
     // What came through a balancer that does not say from where: everyone behind it would be one.
     const use = this.#trusted.trusts(address) ? undefined : this.addresses.find(address);
     const byAddress = use && this.addresses.refuse(use, now);
-    if (byAddress !== undefined) return { refused: byAddress, use: undefined };
+    if (byAddress !== undefined) {
+      this.#tellOfAddress(address, byAddress.reason, now);
+      return { refused: byAddress, use: undefined };
+    }
     if (sessions.handshakes >= this.#options.maxHandshakes) sessions.giveWay();
     const refused = this.admission.refuse(now, this.open, sessions.handshakes);
     return { refused, use: refused === undefined ? use : undefined };
+  }
+
+  /** Whoever runs the server should know, and not each time. */
+  #tellOfAddress(address: string, reason: AddressReason, now: number): void {
+    if (now - this.#toldAt < TELL_AGAIN_MS) return;
+    this.#toldAt = now;
+    this.onCrowdedAddress(address, reason);
   }
 
   #opened(ws: WebSocket<UserData>): void {

@@ -7,7 +7,9 @@ const STATUSES: ReadonlySet<number> = new Set([
   100, 101, 200, 400, 403, 404, 405, 408, 411, 413, 414, 426, 431, 501, 503, 505,
 ]);
 /** Why a connection may be closed; the first thousand are the native code's. */
-const CLOSE_CODES: ReadonlySet<number> = new Set([1000, 1002, 1003, 1005, 1006, 1007, 1009, 4010, 4029, 4200, 4202, 4203]);
+const CLOSE_CODES: ReadonlySet<number> = new Set([
+  1000, 1002, 1003, 1005, 1006, 1007, 1009, 4010, 4029, 4200, 4202, 4203,
+]);
 
 const CLOSE = 8;
 

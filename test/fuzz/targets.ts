@@ -12,6 +12,10 @@ export type TargetName = (typeof targetNames)[number];
 /** A target, and the process that it needs, which ends with the scope. */
 export async function openTarget(name: TargetName, scope: Scope): Promise<Target> {
   if (name === "json" || name === "msgpack") return new CodecTarget(name);
-  const victim = await Victim.start(scope, { secret: SECRET, kinds: { "*": { allow: ALLOWED } } });
+  const victim = await Victim.start(scope, {
+    secret: SECRET,
+    kinds: { "*": { allow: ALLOWED } },
+    trustProxy: ["127.0.0.1"],
+  });
   return name === "socket" ? new SocketTarget(victim) : new HttpTarget(victim);
 }

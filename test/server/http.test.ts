@@ -4,6 +4,7 @@ import test, { type TestContext } from "node:test";
 import { createServer, type ServerOptions } from "../../server/server.js";
 import { httpRoutes, metricsRoutes, type Route } from "../../server/transport/http.js";
 import { Listener } from "../../server/transport/listener.js";
+import { WebSockets } from "../../server/transport/websocket.js";
 import { RawSocket, upgradeText } from "../support/raw-socket.js";
 
 async function serve(t: TestContext, options: ServerOptions = {}): Promise<string> {
@@ -234,4 +235,33 @@ test("an upgrade that is refused has the headers of every other answer, whatever
   const full = await (await socket()).response();
   assert.deepEqual([full.status, Number(full.headers.get("retry-after")) > 0], [503, true]);
   assertSafe(full.headers, "503");
+});
+
+test("an upgrade at which the server itself fails ends that connection, and not the process", async (t) => {
+  const listener = await Listener.create();
+  t.after(() => {
+    listener.stop();
+    listener.cut();
+  });
+  const errors: unknown[] = [];
+  const limits = { connectRate: 1000, maxHandshakes: 10, maxConnections: 10, addressConnections: 10, addressRate: 10 };
+  const sizes = { maxFrameBytes: 1000, maxBackpressureBytes: 10_000, idleTimeoutMs: 60_000, heartbeatMs: 20_000 };
+  const options = {
+    ...{ ...limits, ...sizes, loopback: true, trustProxy: [] },
+    get origins(): never {
+      throw new Error("planted");
+    },
+  };
+  const sockets = new WebSockets(listener.app, options, (error) => errors.push(error));
+  t.after(() => sockets.stop());
+  listener.serve(httpRoutes({ problems: () => [], page: false }), (error) => errors.push(error));
+  const port = await listener.listen("127.0.0.1", 0);
+  for (let count = 1; count <= 3; count++) {
+    const raw = await RawSocket.connect(port);
+    t.after(() => raw.destroy());
+    raw.write(upgradeText({ headers: { Origin: "https://app.example", Host: "127.0.0.1" } }));
+    await raw.end();
+    assert.equal(errors.length, count);
+  }
+  assert.equal((await fetch(`http://127.0.0.1:${port}/live`)).status, 200);
 });
