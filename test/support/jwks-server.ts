@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { onFreePort, PortTaken } from "./services/free-port.js";
 import type { Scope } from "./services/scope.js";
 import type { SigningKey } from "./tokens.js";
 
@@ -23,7 +24,7 @@ export class JwksServer {
 
   static async start(scope: Scope, keys: readonly SigningKey[] = []): Promise<JwksServer> {
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await onFreePort((port) => listen(server, port));
     const jwks = new JwksServer(server);
     jwks.list(...keys);
     server.on("request", (request, response) => jwks.#answer(request, response));
@@ -47,7 +48,7 @@ export class JwksServer {
   }
 
   async startAgain(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(this.#port, "127.0.0.1", resolve));
+    await listen(this.#server, this.#port);
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -56,4 +57,15 @@ export class JwksServer {
     response.setHeader("content-type", "application/jwk-set+json");
     response.end(JSON.stringify({ keys: this.keys }));
   }
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refuse = (error: Error): void => reject(new PortTaken(error.message));
+    server.once("error", refuse);
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", refuse);
+      resolve();
+    });
+  });
 }
