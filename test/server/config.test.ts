@@ -299,6 +299,15 @@ test("a pair of settings that do not fit is put down to the one that was set", (
   assert.equal(parseSettings({ maxBackpressureBytes: 4096, maxFrameBytes: 2048 }).maxFrameBytes, 2048);
 });
 
+test("no event can be larger than a frame", () => {
+  const chat = { maxEventBytes: 100_000 };
+  assertOneLine(
+    linesOf(() => parseSettings({ kinds: { chat } })),
+    "kinds.chat.maxEventBytes",
+  );
+  assert.equal(parseSettings({ kinds: { chat }, maxFrameBytes: 100_000 }).kinds["chat"]?.maxEventBytes, 100_000);
+});
+
 test("what a kind on NATS is to remember may not be longer than NATS keeps it", () => {
   const nats = ["nats://a"];
   const kinds = {

@@ -78,6 +78,8 @@ const pairs: readonly (readonly [SettingsInput, string])[] = [
   [{ redis: ["redis://a?name=x", "redis://b?name=x"] }, "redis"],
   [{ redis: ["redis://a?weight=0", "redis://b?weight=0"] }, "redis"],
   [{ natsStreams: ["a", "a?weight=2"] }, "natsStreams"],
+  [{ kinds: { chat: { maxEventBytes: 65_537 } } }, "kinds.chat.maxEventBytes"],
+  [{ kinds: { chat: { maxEventBytes: 1000 } }, maxFrameBytes: 999 }, "kinds.chat.maxEventBytes"],
   [{ host: "0.0.0.0" }, "host"],
   [{ host: "0.0.0.0", moreSecrets: [], tokenKeys: [] }, "host"],
 ];
