@@ -189,6 +189,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const listener = await Listener.create();
   const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
   const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
+  sockets.onCrowdedAddress = (address, reason) => {
+    log.warn("refusing connections: too many from one address; is it a balancer's?", { address, reason });
+  };
   const rulesFor = rulesOf(settings);
   const jwks = jwksOf(settings, log);
   const tokens = tokensOf(settings, jwks);

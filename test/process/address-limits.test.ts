@@ -1,6 +1,7 @@
 /** Limits by address on a real port: clients' own addresses, and those that a balancer says. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { createLog } from "../../server/log.js";
 import { eventually } from "../support/eventually.js";
 import { RawSocket, upgradeText } from "../support/raw-socket.js";
 import { type ServerOptions, startServer } from "../support/start-server.js";
@@ -74,6 +75,16 @@ test("an address that connects too often is told so over the WebSocket, and keep
   const { socket } = await upgrade("192.0.2.2");
   socket.sendFrame({ payload: '{"type":"hello","id":1}' });
   await socket.json("welcome");
+});
+
+test("whoever runs the server is told of an address that is refused, once and not each time", async (t) => {
+  const lines: string[] = [];
+  const log = createLog({ level: "warn", destination: { write: (line: string) => lines.push(line) }, readable: false });
+  const { upgrade } = await behindBalancer(t, { addressConnections: 1, log });
+  for (let each = 0; each < 4; each++) await upgrade("192.0.2.1");
+  const told = lines.filter((line) => line.includes("too many from one address"));
+  assert.equal(told.length, 1);
+  assert.match(told[0] ?? "", /"address":"192\.0\.2\.1".*"reason":"address_connections"/);
 });
 
 test("a balancer that does not say whom it stands for is not held to an address's limits", async (t) => {
