@@ -15,8 +15,10 @@ import type { Target } from "./target.js";
 /** `from` is whose frame it is to be; the bytes of a text are its UTF-8. */
 export type CodecInput = { readonly from: "client" | "server"; readonly hex: string };
 
-/** Nothing that fits in a frame takes longer to read than this, in milliseconds, but for a machine that is doing something else. */
-const LONGEST_MS = 250;
+/** Nothing that fits in a frame takes longer to read than this, in milliseconds. */
+const LONGEST_MS = 100;
+/** So often it is looked how long something takes. */
+const MOST_TRIES = 5;
 /** So many right frames of each side are there to begin with. */
 const FRAMES = 300;
 
@@ -61,10 +63,21 @@ export class CodecTarget implements Target<CodecInput> {
     return Promise.resolve(inputs.map((input) => this.#checkOne(input)));
   }
 
-  #checkOne({ from, hex }: CodecInput): string | undefined {
+  #checkOne(input: CodecInput): string | undefined {
+    let quickestMs = Number.POSITIVE_INFINITY;
+    // What takes long each time does so by itself, and not because the machine does something else.
+    for (let tries = 0; tries < MOST_TRIES && quickestMs > LONGEST_MS; tries++) {
+      const began = performance.now();
+      const what = this.#read(input);
+      if (what !== undefined) return what;
+      quickestMs = Math.min(quickestMs, performance.now() - began);
+    }
+    return quickestMs > LONGEST_MS ? `took ${Math.round(quickestMs)} ms` : undefined;
+  }
+
+  #read({ from, hex }: CodecInput): string | undefined {
     const bytes = Buffer.from(hex, "hex");
     const wire: Wire = this.name === "json" ? bytes.toString() : new Uint8Array(bytes);
-    const began = performance.now();
     try {
       const what = from === "client" ? this.#readByServer(wire) : this.#readByClient(wire);
       if (what !== undefined) return what;
@@ -72,9 +85,7 @@ export class CodecTarget implements Target<CodecInput> {
       if (!(error instanceof ProtocolError)) return `threw ${String(error)}`;
       if (error.message.length > 600) return `an error of ${error.message.length} characters`;
     }
-    if (!isDeepStrictEqual(Reflect.ownKeys(Object.prototype), PROTOTYPE)) return "Object.prototype was changed";
-    const tookMs = performance.now() - began;
-    return tookMs > LONGEST_MS ? `took ${Math.round(tookMs)} ms` : undefined;
+    return isDeepStrictEqual(Reflect.ownKeys(Object.prototype), PROTOTYPE) ? undefined : "Object.prototype was changed";
   }
 
   #readByServer(wire: Wire): string | undefined {

@@ -3,8 +3,10 @@
  * `ROOMCAST_FUZZ_RUNS` says how many of each; `dist/test/fuzz/run.js` goes on for longer.
  */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Random } from "../support/random.js";
 import type { Attack } from "./attack.js";
 import { kept } from "./corpus.js";
@@ -39,6 +41,30 @@ for (const name of targetNames) {
     }
   });
 }
+
+const program = fileURLToPath(new URL("./run.js", import.meta.url));
+const run = (...args: string[]) => spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
+
+test("the command says which seed it took, and does the same with it again", () => {
+  const first = run("--target", "json", "--count", "200");
+  assert.equal(first.status, 0, first.stdout + first.stderr);
+  const [, seed = ""] = /200 of seed (\d+): 0 findings/.exec(first.stdout) ?? [];
+  const again = run("--target", "json", "--count", "200", "--seed", seed);
+  assert.equal(again.stdout, first.stdout);
+});
+
+test("the command names what it does not know", () => {
+  for (const args of [
+    ["--target", "udp"],
+    ["--seed", "x"],
+    ["--count", "-1"],
+    ["--port", "1"],
+  ]) {
+    const { status, stderr } = run(...args);
+    assert.equal(status, 2, args.join(" "));
+    assert.ok(stderr.includes(args[0] ?? ""), stderr);
+  }
+});
 
 /** Says that of inputs with a 7 in them something is wrong. */
 const sevens: Target<readonly number[]> = {

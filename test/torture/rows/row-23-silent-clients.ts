@@ -43,7 +43,7 @@ const LATE_MS = 2000;
 /** So many connect at once: more would not fit in what waits for `accept`. */
 const AT_ONCE = 200;
 /** What memory may have grown by from the first round to the last, in bytes. */
-const GROWN_BYTES = 32_000_000;
+const GROWN_BYTES = 48_000_000;
 
 /** What those who never say hello say instead. */
 type Manner = {
