@@ -1,14 +1,12 @@
 /** Sends frames, right and wrong, and sees to it that each has been dealt with before the next one follows. */
 
 import { json } from "../../../protocol/json.js";
-import { jsonServer } from "../../../protocol/json-server.js";
 import { msgpack } from "../../../protocol/msgpack.js";
-import { msgpackServer } from "../../../protocol/msgpack-server.js";
 import { type FrameParts, frameBytes, OPCODE, RawSocket } from "../../support/raw-socket.js";
 
-export const codecs = {
-  json: { client: json, server: jsonServer, opcode: OPCODE.text },
-  msgpack: { client: msgpack, server: msgpackServer, opcode: OPCODE.binary },
+const codecs = {
+  json: { client: json, opcode: OPCODE.text },
+  msgpack: { client: msgpack, opcode: OPCODE.binary },
 } as const;
 export type CodecName = keyof typeof codecs;
 

@@ -1,4 +1,5 @@
 /** What a node costs while something is done to it: its memory and its event loop, from its own metrics. */
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Scraped, scrape } from "../scrape.js";
 
@@ -18,6 +19,16 @@ export type Watched = {
 
 export const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
 export const rssOf = (numbers: Scraped): number => numbers("process_resident_memory_bytes");
+
+/** What all TCP sockets of this machine hold in the kernel, in bytes; 0 where it does not say. */
+export function tcpBytes(): number {
+  try {
+    const pages = /^TCP:.* mem (\d+)/m.exec(readFileSync("/proc/net/sockstat", "utf8"))?.[1];
+    return Number(pages ?? 0) * 4096;
+  } catch {
+    return 0;
+  }
+}
 
 /** Looks at the node behind `metricsPort` again and again while `act` runs; `look` is shown all that is seen. */
 export async function watching<T>(
