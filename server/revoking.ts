@@ -117,6 +117,12 @@ export class Revoking {
     return this.#say(one);
   }
 
+  /** `most` of what is remembered, as it is written, from so many on; and how many there are. */
+  list(from: number, most: number): { listed: object[]; count: number } {
+    const all = [...this.#options.revocations.all()];
+    return { listed: all.slice(from, from + most).map(writeRevocation), count: all.length };
+  }
+
   /** Enforces it here, appends it to the log, and waits for both. */
   async #say(said: Revocation): Promise<void> {
     const { revocations } = this.#options;

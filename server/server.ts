@@ -222,6 +222,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     disconnect: (user, tenant) => sessions.disconnect(user, tenant),
     remove: (user, tenant, room) => sessions.takeOut(user, tenant, room),
     revoke: (revocation) => revoking.revokeWritten(revocation),
+    revocations: (from, most) => revoking.list(from, most),
     count: (room, tenant) => rooms.find(fullName(tenant, room))?.size ?? 0,
   };
   const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);

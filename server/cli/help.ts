@@ -144,6 +144,7 @@ export function revokeHelp(): string {
        roomcast revoke --block USER --for 1h
        roomcast revoke --unblock USER
        roomcast revoke --user USER --room PATTERN --actions ACTIONS [--for 1h]
+       roomcast revoke --list
 
 Takes back what a token, or the application, has given: on all nodes, at once, and until the tokens that say otherwise
 have expired (maxTokenLifeMs). Sessions that it concerns end, or leave the rooms.
@@ -158,6 +159,7 @@ have expired (maxTokenLifeMs). Sessions that it concerns end, or leave the rooms
   --for DURATION       for how long: 90s, 15m, 2h, 7d
   --until TIME, --before TIME
                        now, or a time such as 2026-11-23T20:00:00Z
+  --list               prints what is in force, one a line
 
 ${ASKING}
 

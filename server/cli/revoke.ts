@@ -1,6 +1,8 @@
 /** `roomcast revoke`: takes back what a token, or the application, has given. */
 import { ProtocolError } from "../../protocol/codes.js";
-import { type Revoke, revocationOf, writeRevocation } from "../access/revocation.js";
+import { NO_ACTIONS, wordsOf } from "../access/actions.js";
+import { type Revocation, type Revoke, readRevocation, revocationOf, writeRevocation } from "../access/revocation.js";
+import type { Cluster } from "../cluster/cluster.js";
 import { ConfigError } from "../config.js";
 import { asking } from "./asking.js";
 import { DURATION_TEXT, parseDuration } from "./duration.js";
@@ -21,10 +23,13 @@ const ways: { readonly [way in "token" | "user" | "block" | "unblock"]: readonly
 };
 
 export async function revoke(args: readonly string[], env: Environment): Promise<void> {
-  const flags = readFlags(args, ["help"], { names, help: "roomcast revoke --help" });
+  const flags = readFlags(args, ["list", "help"], { names, help: "roomcast revoke --help" });
   if (flags.switches.has("help")) return print(revokeHelp());
-  const given = flags.lines.length > 0 ? undefined : readOptions(flags);
+  const lists = flags.switches.has("list");
+  if (lists && flags.options.size > 0) flags.lines.push("--list: expected no other option of this command with it");
+  const given = lists || flags.lines.length > 0 ? undefined : readOptions(flags);
   await asking(flags, env, async ({ cluster, settings }) => {
+    if (lists) return list(cluster);
     if (given === undefined) return;
     const written = writeRevocation(checked(given, settings.maxTokenLifeMs));
     const { count, missing } = await cluster.revoke(written);
@@ -33,6 +38,44 @@ export async function revoke(args: readonly string[], env: Environment): Promise
     else print(`in force on ${count} nodes`);
     if (missing.length > 0 || count === 0) process.exitCode = 1;
   });
+}
+
+/** Prints what one of the nodes knows to be in force: all know the same. */
+async function list(cluster: Cluster): Promise<void> {
+  // Whoever only asks hears who is there a moment after it has asked, and counts wait for that.
+  await cluster.counts();
+  const [node] = cluster.nodes();
+  for (let from = 0, count = 1; from < count; ) {
+    const part = node && (await cluster.revocations(node.id, from));
+    if (part === undefined) {
+      process.stderr.write("no node answered\n");
+      process.exitCode = 1;
+      return;
+    }
+    for (const written of part.listed) {
+      const one = readRevocation(written);
+      if (one !== undefined && isInForce(one)) print(lineOf(one));
+    }
+    if (part.listed.length === 0) return;
+    from += part.listed.length;
+    count = part.count;
+  }
+}
+
+const endOfOne = (one: Revocation): number => ("ends" in one ? one.ends : one.until);
+
+/** Not what has ended, nor what was given back: that is remembered so that nothing older comes to hold again. */
+const isInForce = (one: Revocation): boolean =>
+  endOfOne(one) > Date.now() && (one.kind !== "room" || one.actions !== NO_ACTIONS);
+
+/** One a line, what it is about first. */
+function lineOf(one: Revocation): string {
+  const until = new Date(endOfOne(one)).toISOString();
+  if (one.kind === "token") return `token ${JSON.stringify(one.token)} until ${until}`;
+  const whose = `${JSON.stringify(one.user)}${one.tenant === "" ? "" : ` of ${one.tenant}`}`;
+  if (one.kind === "block") return `block ${whose} until ${until}`;
+  if (one.kind === "tokens") return `tokens of ${whose} before ${new Date(one.before).toISOString()} until ${until}`;
+  return `room ${one.room} ${wordsOf(one.actions).join(",")} of ${whose} until ${until}`;
 }
 
 /** Throws `ConfigError` with a line in the words of the options. */

@@ -46,7 +46,7 @@ const didYouMean = (name: string, names: readonly string[], otherwise: string): 
 };
 
 /** What a command may be told that is no setting. */
-export type Switch = "check" | "json" | "watch" | "new-secret" | "help";
+export type Switch = "check" | "json" | "watch" | "list" | "new-secret" | "help";
 const flags = new Map(settingInfos.map((info) => [info.flag, info]));
 
 export type Flags = Source & {

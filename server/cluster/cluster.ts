@@ -214,7 +214,7 @@ export class Cluster {
         void this.#control.answer(id, note.request, note.ask);
         break;
       case "answer":
-        if (note.to === this.id) this.#control.take(id, note.request, note.numbers);
+        if (note.to === this.id) this.#control.take(id, note.request, note.numbers, note.listed);
         break;
       case "use":
         this.#usage?.hear(id, note.use);
@@ -279,6 +279,15 @@ export class Cluster {
    */
   async revoke(revocation: object): Promise<Count> {
     return countOf(await this.#ask({ what: "revoke", revocation }));
+  }
+
+  /**
+   * What a node knows to be taken back, as it is written, from so many on: a part, and of how many. `undefined` where that
+   * node has not answered. Rejects as `counts` does.
+   */
+  async revocations(of: string, from: number): Promise<{ listed: readonly unknown[]; count: number } | undefined> {
+    const { listed = [], numbers, nodes } = await this.#ask({ what: "revocations", of, from });
+    return nodes === 0 ? undefined : { listed, count: numbers["count"] ?? 0 };
   }
 
   /** How many clients there are, on all nodes. Rejects with `EngineError` where the others cannot be asked. */

@@ -2,7 +2,7 @@
 import { EngineError } from "../engine/engine.js";
 import type { Log } from "../log.js";
 import type { NodeInfo } from "./nodes.js";
-import type { Ask, NodeState, Note, Numbers } from "./note.js";
+import { type Ask, MAX_LISTED, type NodeState, type Note, type Numbers } from "./note.js";
 import { type Collected, Questions } from "./questions.js";
 
 /** How long the answers of all nodes are waited for, in milliseconds. */
@@ -18,6 +18,8 @@ export interface NodeActions {
   remove(user: string, tenant: string, room: string): number | Promise<number>;
   /** Takes back what it says, here and in the log that all nodes read; rejects where that cannot be. */
   revoke(revocation: unknown): Promise<void>;
+  /** What is taken back, `most` of it from so many on; and how many there are. */
+  revocations(from: number, most: number): { readonly listed: readonly object[]; readonly count: number };
   /** How many clients of this node are in the tenant's room. */
   count(room: string, tenant: string): number;
 }
@@ -34,6 +36,11 @@ export type ControlOptions = {
   others(): readonly NodeInfo[];
   send(note: Note): Promise<void>;
 };
+
+/** What came of something that was asked. */
+type Acted = { readonly numbers: Numbers; readonly listed?: readonly unknown[] };
+
+const counted = (count: number): Acted => ({ numbers: { count } });
 
 /** Asks all nodes, this one among them, and answers for this one. */
 export class Control {
@@ -55,40 +62,46 @@ export class Control {
       await acting;
       throw new EngineError("unavailable", "the other nodes cannot be asked: the engine was not reached yet");
     }
-    const waiting = new Map(others().map((node) => [node.id, node.name]));
+    const asked = others().filter((node) => ask.what !== "revocations" || node.id === ask.of);
+    const waiting = new Map(asked.map((node) => [node.id, node.name]));
     if (actions !== undefined) waiting.set(id, name);
     const { request, answered } = this.#questions.open(waiting, settlesInMs, answerMs);
-    void acting?.then((numbers) => this.#questions.take(request, id, name, numbers));
+    void acting?.then((acted) => this.#questions.take(request, id, name, acted?.numbers, acted?.listed));
     send({ type: "ask", request, ask }).catch((error: unknown) => this.#questions.fail(request, unavailable(error)));
     return answered;
   }
 
   /** Takes another node's answer; one that comes late is passed over. */
-  take(id: string, request: number, numbers: Numbers | undefined): void {
+  take(id: string, request: number, numbers: Numbers | undefined, listed?: readonly unknown[]): void {
     const name = this.#options.others().find((node) => node.id === id)?.name ?? id;
-    this.#questions.take(request, id, name, numbers);
+    this.#questions.take(request, id, name, numbers, listed);
   }
 
   /** Does what another node asks for, and answers. Never rejects: an answer that cannot be sent is one that is missing. */
   async answer(to: string, request: number, ask: Ask): Promise<void> {
-    const { actions, send } = this.#options;
-    if (actions === undefined) return;
-    const numbers = await this.#act(actions, ask);
-    await send({ type: "answer", to, request, numbers }).catch(() => undefined);
+    const { actions, send, id } = this.#options;
+    if (actions === undefined || (ask.what === "revocations" && ask.of !== id)) return;
+    const { numbers, listed } = (await this.#act(actions, ask)) ?? {};
+    const list = listed === undefined ? {} : { listed };
+    await send({ type: "answer", to, request, numbers, ...list }).catch(() => undefined);
   }
 
   /** Does here what was asked; `undefined` where it could not be done. */
-  async #act(actions: NodeActions, ask: Ask): Promise<Numbers | undefined> {
+  async #act(actions: NodeActions, ask: Ask): Promise<Acted | undefined> {
     try {
-      if (ask.what === "disconnect") return { count: await actions.disconnect(ask.user, ask.tenant) };
-      if (ask.what === "remove") return { count: await actions.remove(ask.user, ask.tenant, ask.room) };
+      if (ask.what === "disconnect") return counted(await actions.disconnect(ask.user, ask.tenant));
+      if (ask.what === "remove") return counted(await actions.remove(ask.user, ask.tenant, ask.room));
       if (ask.what === "revoke") {
         await actions.revoke(ask.revocation);
-        return { count: 1 };
+        return counted(1);
       }
-      if (ask.what === "count") return { count: actions.count(ask.room, ask.tenant) };
+      if (ask.what === "revocations") {
+        const { listed, count } = actions.revocations(ask.from, MAX_LISTED);
+        return { numbers: { count }, listed };
+      }
+      if (ask.what === "count") return counted(actions.count(ask.room, ask.tenant));
       const { connections, sessions, rooms } = actions.state();
-      return { connections, sessions, rooms };
+      return { numbers: { connections, sessions, rooms } };
     } catch (error) {
       this.#options.log.error("what was asked of all nodes failed on this one", { what: ask.what, error });
       return undefined;

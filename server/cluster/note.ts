@@ -15,6 +15,8 @@ const MAX_BYTES = 32_768;
 const MAX_TEXT = 300;
 const MAX_PROBLEMS = 20;
 const MAX_NUMBERS = 10;
+/** The most that an answer lists: so few that they fit, however long they are. */
+export const MAX_LISTED = 20;
 /** The most users, or rooms, that a note tells of. */
 const MAX_TOLD = 1000;
 /** A tenant's name, or none. */
@@ -53,6 +55,8 @@ export type Ask =
   | { readonly what: "remove"; readonly user: string; readonly tenant: string; readonly room: string }
   /** What is taken back, as it is written into the log of such: whoever does it reads it. */
   | { readonly what: "revoke"; readonly revocation: unknown }
+  /** To one node alone: what it knows to be taken back, from so many on. */
+  | { readonly what: "revocations"; readonly of: string; readonly from: number }
   | { readonly what: "counts" }
   | { readonly what: "count"; readonly tenant: string; readonly room: string };
 
@@ -76,7 +80,14 @@ export type Note =
   | { readonly type: "left" }
   | { readonly type: "ask"; readonly request: number; readonly ask: Ask }
   /** To the instance that asked; without numbers: it could not be done. */
-  | { readonly type: "answer"; readonly to: string; readonly request: number; readonly numbers: Numbers | undefined }
+  | {
+      readonly type: "answer";
+      readonly to: string;
+      readonly request: number;
+      readonly numbers: Numbers | undefined;
+      /** JSON objects, where a list was asked for; no more than fit. */
+      readonly listed?: readonly unknown[] | undefined;
+    }
   /** These use much of me. */
   | { readonly type: "use"; readonly use: Use };
 
@@ -163,9 +174,10 @@ function factsOf(body: Fields): Note | undefined {
   return { type: "node", facts: address === undefined ? facts : { ...facts, address } };
 }
 
-function askOf({ what, user, tenant = "", room, revocation }: Fields): Ask | undefined {
+function askOf({ what, user, tenant = "", room, revocation, of, from }: Fields): Ask | undefined {
   if (what === "counts") return { what };
   if (what === "revoke") return { what, revocation };
+  if (what === "revocations") return isName(of) && isCount(from) ? { what, of, from } : undefined;
   if (!isTenantOrNone(tenant)) return undefined;
   if (what === "disconnect") return isUser(user) ? { what, user, tenant } : undefined;
   if (typeof room !== "string" || !isRoomName(room)) return undefined;
@@ -173,13 +185,14 @@ function askOf({ what, user, tenant = "", room, revocation }: Fields): Ask | und
   return what === "remove" && isUser(user) ? { what, user, tenant, room } : undefined;
 }
 
-function answerOf({ to, request, numbers }: Fields): Note | undefined {
+function answerOf({ to, request, numbers, listed }: Fields): Note | undefined {
   if (!isName(to) || !isCount(request)) return undefined;
   if (numbers === undefined) return { type: "answer", to, request, numbers };
   if (!isFields(numbers)) return undefined;
   const entries = Object.entries(numbers);
   if (entries.length > MAX_NUMBERS || !entries.every(([, value]) => isCount(value))) return undefined;
-  return { type: "answer", to, request, numbers: numbers as Numbers };
+  const answer = { type: "answer" as const, to, request, numbers: numbers as Numbers };
+  return Array.isArray(listed) && listed.length <= MAX_LISTED ? { ...answer, listed } : answer;
 }
 
 /** Lists of names, each with so many counts. */

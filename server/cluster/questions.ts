@@ -8,6 +8,8 @@ export type Collected = {
   readonly nodes: number;
   /** The names of nodes that did not answer in time, or could not do it: their part is not in the numbers. */
   readonly missing: readonly string[];
+  /** What was listed. */
+  readonly listed?: readonly unknown[];
 };
 
 type Question = {
@@ -16,6 +18,7 @@ type Question = {
   readonly answered: Set<string>;
   readonly sums: Map<string, number>;
   readonly failed: string[];
+  readonly listed: unknown[];
   readonly timers: NodeJS.Timeout[];
   /** Until then nodes may be there that are not in the list yet. */
   early: boolean;
@@ -46,7 +49,7 @@ export class Questions {
     const answered = new Promise<Collected>((resolve, reject) => {
       const timers = [setTimeout(() => this.#end(request), withinMs)];
       const question: Question = {
-        ...{ waiting, answered: new Set(), sums: new Map(), failed: [], timers, resolve, reject },
+        ...{ waiting, answered: new Set(), sums: new Map(), failed: [], listed: [], timers, resolve, reject },
         early: earlyMs > 0,
       };
       this.#open.set(request, question);
@@ -61,13 +64,14 @@ export class Questions {
   }
 
   /** Takes an instance's answer; what comes late or twice is passed over. `name` is the node's, where it is known. */
-  take(request: number, id: string, name: string, numbers: Numbers | undefined): void {
+  take(request: number, id: string, name: string, numbers: Numbers | undefined, listed: readonly unknown[] = []): void {
     const question = this.#open.get(request);
     if (question === undefined || question.answered.has(id)) return;
     question.waiting.delete(id);
     if (numbers === undefined) question.failed.push(name);
     else {
       question.answered.add(id);
+      question.listed.push(...listed);
       for (const [key, value] of Object.entries(numbers)) {
         question.sums.set(key, (question.sums.get(key) ?? 0) + value);
       }
@@ -87,9 +91,10 @@ export class Questions {
   #end(request: number): void {
     const question = this.#take(request);
     if (question === undefined) return;
-    const { sums, answered, failed, waiting } = question;
+    const { sums, answered, failed, waiting, listed } = question;
     const missing = [...failed, ...waiting.values()];
-    question.resolve({ numbers: Object.fromEntries(sums), nodes: answered.size, missing });
+    const list = listed.length === 0 ? {} : { listed };
+    question.resolve({ numbers: Object.fromEntries(sums), nodes: answered.size, missing, ...list });
   }
 
   /** The request could not be put. */

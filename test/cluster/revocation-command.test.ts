@@ -44,6 +44,13 @@ for (const name of ["redis", "nats"] as const) {
     assert.deepEqual(await revoke("--user", "ann", "--tenant", "acme", "--before", "now"), done);
     assert.equal((await old.close()).code, 4200);
 
+    const lines = (await revoke("--list")).stdout.trim().split("\n");
+    assert.deepEqual(
+      lines.map((line) => line.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "…")),
+      ['token "t" until …', 'tokens of "ann" of acme before … until …'],
+      "what was given back is not in force",
+    );
+
     const acme = await enter(nodes[1], signed({ sub: "bob", tenant: "acme" }));
     const bob = await enter(nodes[1], signed({ sub: "bob" }));
     const disconnect = new Command(t, ["disconnect", "bob", "--tenant", "acme", `--${name}`, url]);
@@ -57,6 +64,21 @@ test("without a node there is nobody who would remember it, and it says so", asy
   const redis = await startRedis(t);
   const { code, stdout, errors } = await run(t, ["--token", "t", "--redis", redis.url]);
   assert.deepEqual([code, stdout, errors], [1, "", ["no node has it: nothing was taken back"]]);
+});
+
+test("the list is as long as there is something in force", async (t) => {
+  const redis = await startRedis(t);
+  const none = await run(t, ["--list", "--redis", redis.url]);
+  assert.deepEqual([none.code, none.stdout, none.errors], [1, "", ["no node answered"]]);
+  const node = await startServer(t, { redis: [redis.url], secret: SECRET });
+  const until = Date.now() + 3_600_000;
+  for (let index = 0; index < 45; index++) {
+    await node.revoke({ user: `u${index}`, room: "chat:*", actions: "join publish", until });
+  }
+  const { code, stdout } = await run(t, ["--list", "--redis", redis.url]);
+  const line = (index: number) => `room chat:* join,publish of "u${index}" until ${new Date(until).toISOString()}`;
+  const expected = Array.from({ length: 45 }, (_, index) => `${line(index)}\n`).join("");
+  assert.deepEqual([code, stdout], [0, expected]);
 });
 
 test("wrong arguments are told, and nothing is done", async (t) => {
@@ -77,6 +99,7 @@ test("wrong arguments are told, and nothing is done", async (t) => {
       ["--user", "u", "--before", "x", "--before", "y"],
       [/^--before: expected once/, /^--before: expected "now"/],
     ],
+    [["--list", "--user", "u"], [/^--list: expected no other option of this command with it$/]],
     [["--usr", "u"], [/^--usr: no such option; did you mean --user\?$/]],
   ];
   for (const [args, lines] of cases) {

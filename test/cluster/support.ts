@@ -79,6 +79,7 @@ export function newNode(t: TestContext, log: MemoryLog, name: string, options: N
     disconnect: (user) => acts.disconnected.push(user),
     remove: (user, _tenant, room) => acts.removed.push([user, room]),
     revoke: async () => undefined,
+    revocations: () => ({ listed: [], count: 0 }),
     count: () => 1,
     ...options.actions,
   };
