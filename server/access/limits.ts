@@ -1,7 +1,9 @@
 /** What clients are held to, and how often each limit held one. Pure: the time is given, in milliseconds. */
 import { Rate, waitMsOf } from "./bucket.js";
+import type { Told } from "./elsewhere.js";
 import { RoomRates } from "./room-rates.js";
-import { RoomShares, type Told, UserShares } from "./shares.js";
+import { RoomShares } from "./room-shares.js";
+import { UserShares } from "./shares.js";
 
 /** What one session is held to, by its settings. */
 export type SessionLimits = {

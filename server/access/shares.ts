@@ -3,9 +3,8 @@
  * second of those who use much. Pure: the time is given, in milliseconds, of a clock that never goes back.
  */
 import { Rate, waitMsOf } from "./bucket.js";
+import { ElsewhereCounts, LAPSE_MS, MAX_WATCHED, type Told, tellFrom } from "./elsewhere.js";
 
-/** What another node said lapses after so long. */
-export const LAPSE_MS = 3000;
 /** So much of the rate may be published at once. */
 const BURST_MS = 1000;
 /** The same, of a node's share of the rate. */
@@ -18,58 +17,10 @@ const MAX_COOLING = 100_000;
 const MANY_WATCHED = 2000;
 /** How much heavier at the most. */
 const MOST_SCALE = 1024;
-/** The most that are looked at once a second. */
-const MAX_WATCHED = 10_000;
-
-/** One that uses much: who or what, and how much of it there is. */
-export type Told = {
-  /** Users: their key, their sessions on the node, and what they published there since the node told of them before. */
-  readonly users: readonly (readonly [user: string, sessions: number, published: number])[];
-  /** Rooms, and how many clients of the node are in each. */
-  readonly rooms: readonly (readonly [room: string, members: number])[];
-};
 
 /** What a user of a tenant counts as. No two users have the same: a tenant's name has no `|`, and is not empty before one. */
 export const userKey = (tenant: string, user: string): string =>
   tenant === "" && !user.includes("|") ? user : `${tenant}|${user}`;
-
-/**
- * From how many on a node tells of it: so that what nobody tells of is no more than a quarter of the limit. `scale` is more
- * than 1 where there would be too many to tell of.
- */
-const tellFrom = (limit: number, nodes: number, scale = 1): number =>
-  Math.min(limit, Math.max(1, Math.ceil((limit * scale) / (4 * nodes))));
-
-/** How many of something there are on the other nodes, as they said it last. */
-class ElsewhereCounts {
-  readonly #byName = new Map<string, Map<string, { count: number; at: number }>>();
-
-  get size(): number {
-    return this.#byName.size;
-  }
-
-  hear(node: string, name: string, count: number, now: number): void {
-    let said = this.#byName.get(name);
-    if (said === undefined) {
-      said = new Map();
-      this.#byName.set(name, said);
-    }
-    said.set(node, { count, at: now });
-  }
-
-  of(name: string, now: number): number {
-    let sum = 0;
-    for (const { count, at } of this.#byName.get(name)?.values() ?? []) if (now - at < LAPSE_MS) sum += count;
-    return sum;
-  }
-
-  sweep(now: number): void {
-    for (const [name, said] of this.#byName) {
-      for (const [node, { at }] of said) if (now - at >= LAPSE_MS) said.delete(node);
-      if (said.size === 0) this.#byName.delete(name);
-    }
-  }
-}
 
 /** What a user uses. All sessions of the user on this node share it. */
 export class UserUse {
@@ -304,54 +255,5 @@ export class UserShares {
       this.#contested.delete(use);
     }
     for (const use of this.#cooling) if (this.#isIdle(use, now)) this.#forget(use);
-  }
-}
-
-/** Rooms that have about as many members as they may, counted on all nodes as sessions of users are (see `UserShares`). */
-export class RoomShares {
-  readonly #elsewhere = new ElsewhereCounts();
-  /** Those the others are to be told of, each with its limit. */
-  readonly #watched = new Map<string, number>();
-  #nodes = 1;
-  /** Called when the others should hear of a room before the second is over. */
-  onNews: () => void = () => undefined;
-
-  /** How many rooms are remembered. */
-  get size(): number {
-    return this.#watched.size + this.#elsewhere.size;
-  }
-
-  /** Whether a room that has so many members here, the one who asks among them, has no more than `limit` on all nodes. */
-  fits(room: string, here: number, limit: number, now: number): boolean {
-    if (here + (this.#elsewhere.size === 0 ? 0 : this.#elsewhere.of(room, now)) > limit) return false;
-    if (here < tellFrom(limit, this.#nodes)) return true;
-    if (this.#watched.size < MAX_WATCHED) this.#watched.set(room, limit);
-    this.onNews();
-    return true;
-  }
-
-  /** What the others are to be told, the fullest first, as `UserShares.tell`. `sizeOf`: how many members a room has here. */
-  tell(fits: (name: string) => boolean, nodes: number, sizeOf: (room: string) => number): Told["rooms"] {
-    this.#nodes = nodes;
-    const full: [room: string, members: number, weight: number][] = [];
-    for (const [room, limit] of this.#watched) {
-      const members = sizeOf(room);
-      if (members < tellFrom(limit, nodes)) this.#watched.delete(room);
-      else full.push([room, members, members / limit]);
-    }
-    return full
-      .sort((a, b) => b[2] - a[2])
-      .filter(([room]) => fits(room))
-      .map(([room, members]) => [room, members] as const);
-  }
-
-  /** Takes what another node told. */
-  hear(node: string, rooms: Told["rooms"], now: number): void {
-    for (const [room, members] of rooms) this.#elsewhere.hear(node, room, members, now);
-  }
-
-  /** Forgets what has lapsed. To be called about once a second. */
-  sweep(now: number): void {
-    this.#elsewhere.sweep(now);
   }
 }
