@@ -225,6 +225,22 @@ test("what little a user has is not told; the heaviest are told first, and no mo
   assert.deepEqual(shares.tell(EVERYONE, true, 5), [["many sessions", 50, 0]]);
 });
 
+test("where thousands are near a small limit all the time, those at it are told of", () => {
+  const shares = new UserShares({ userConnections: 4, userPublishRate: 100 });
+  for (let index = 0; index < 8000; index++) shares.enter(`one ${index}`);
+  for (let each = 0; each < 4; each++) for (let index = 0; index < 100; index++) shares.enter(`four ${index}`);
+  const tell = () => {
+    let room = 300;
+    return shares.tell(() => room-- > 0, true, 3);
+  };
+  for (let second = 0; second < 5; second++) {
+    const told = tell();
+    assert.ok(told.length <= 300);
+    assert.equal(told.filter(([, sessions]) => sessions === 4).length, 100);
+  }
+  assert.equal(tell().length, 100, "the others are not even looked at any more");
+});
+
 test("nothing is left of users who are gone, here or elsewhere", () => {
   const shares = new UserShares({ userConnections: 4, userPublishRate: 1 });
   const uses = Array.from({ length: 20_000 }, (_, index) => shares.enter(`user ${index}`));
