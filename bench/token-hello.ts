@@ -34,11 +34,13 @@ function helloWith(tokens: readonly string[]): Dialect {
   };
 }
 
-async function wayOf(name: string, signer: Signer | undefined, closing: Closing): Promise<Way> {
+async function wayOf(name: string, signer: Signer | undefined, closing: Closing, more = 0): Promise<Way> {
   const server = await ContestantServer.start("roomcast-json", signer?.settings);
   closing.add(() => server.stop());
   const tokens: string[] = [];
-  for (let user = 0; signer !== undefined && user < flags.connects; user++) tokens.push(await signer.sign(`u${user}`));
+  for (let user = 0; signer !== undefined && user < flags.connects; user++) {
+    tokens.push(await signer.sign(`u${user}`, more));
+  }
   return { name, server, dialect: helloWith(tokens), costs: [] };
 }
 
@@ -70,13 +72,14 @@ try {
   const without = await wayOf("none", undefined, closing);
   const ways = [without];
   for (const algorithm of algorithms) ways.push(await wayOf(algorithm, signerOf(algorithm, closing), closing));
+  ways.push(await wayOf("HS256, 10 more patterns", signerOf("HS256", closing), closing, 10));
   for (let turn = 1 - WARM_UP; turn <= flags.rounds; turn++) {
     if (turn > 0) tell(`token-hello, ${flags.connects} connections, round ${turn} of ${flags.rounds}`);
     for (const way of ways) {
       const cost = await play(way);
       if (turn <= 0) continue;
       way.costs.push(cost);
-      tell(`  ${way.name.padEnd(6)} ${cost.toFixed(1).padStart(6)} µs/connection`);
+      tell(`  ${way.name.padEnd(23)} ${cost.toFixed(1).padStart(6)} µs/connection`);
     }
   }
   const { connects, concurrency, rounds } = flags;

@@ -100,7 +100,7 @@ function tokenHelloTable({ tokenHello }: Results): Table[] {
       title: "CPU for a connection with a token",
       note:
         `${tokenHello.rounds} rounds of ${number(tokenHello.connects)} connections, ${tokenHello.concurrency} at once: upgrade and ` +
-        "hello, each answered. Every connection has a token of a user of its own, with three patterns of rooms.",
+        "hello, each answered. Every connection has a token of a user of its own, with two patterns of rooms, the user in one of them.",
       rows: [["token", "CPU per connection, µs", "best to worst round", "of none"], ...rows],
     },
   ];

@@ -10,7 +10,8 @@ import type { Closing } from "./program.js";
 export const algorithms = ["HS256", "RS256", "ES256", "EdDSA"] as const;
 export type Algorithm = (typeof algorithms)[number];
 
-export type Signer = { readonly settings: SettingsInput; sign(user: string): Promise<string> };
+/** `more` is how many patterns a token has beside the two that each has. */
+export type Signer = { readonly settings: SettingsInput; sign(user: string, more?: number): Promise<string> };
 
 const SECRET = "the secret of this benchmark, of no use elsewhere";
 
@@ -23,20 +24,21 @@ function pairFor(algorithm: Exclude<Algorithm, "HS256">) {
 export function signerOf(algorithm: Algorithm, closing: Closing): Signer {
   if (algorithm === "HS256") {
     const key = createSecretKey(Buffer.from(SECRET));
-    return { settings: { secret: SECRET }, sign: (user) => sign(algorithm, key, user) };
+    return { settings: { secret: SECRET }, sign: (user, more = 0) => sign(algorithm, key, user, more) };
   }
   const { publicKey, privateKey } = pairFor(algorithm);
   const folder = mkdtempSync(join(tmpdir(), "roomcast-bench-"));
   closing.add(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, `${algorithm}.pem`);
   writeFileSync(file, publicKey.export({ type: "spki", format: "pem" }));
-  return { settings: { tokenKeys: [file] }, sign: (user) => sign(algorithm, privateKey, user) };
+  return { settings: { tokenKeys: [file] }, sign: (user, more = 0) => sign(algorithm, privateKey, user, more) };
 }
 
-/** What a usual application says: who it is, a name to show, and rooms by a few patterns. */
-function sign(alg: Algorithm, key: KeyObject, user: string): Promise<string> {
-  const rooms = { "chat:*": "join publish history members", "user:{sub}:*": ["join", "publish"], news: "join history" };
-  return new SignJWT({ info: { name: user }, rooms })
+/** What a usual application says: who it is, and its rooms by two patterns, or by so many more and with a name to show. */
+function sign(alg: Algorithm, key: KeyObject, user: string, more: number): Promise<string> {
+  const others = Array.from({ length: more }, (_, index) => [`team:${index}:*`, "join publish history members"]);
+  const rooms = { "chat:*": "join publish history", "user:{sub}:*": "join", ...Object.fromEntries(others) };
+  return new SignJWT(more === 0 ? { rooms } : { rooms, info: { name: user } })
     .setProtectedHeader({ alg, typ: "JWT" })
     .setSubject(user)
     .setJti(`token of ${user}`)

@@ -16,8 +16,8 @@ export const publicAlgorithmOf = ({ algorithm }: TokenParts): PublicAlgorithm | 
 
 /**
  * The secrets that sign tokens with HS256. They are compared here and at once: by jose, whose work goes through the thread
- * pool, a check took 45 to 90 µs of processor time on the machine of our benchmarks, and so takes 5; a connection
- * takes about 100 in all.
+ * pool, a check took 45 to 90 µs of processor time on the machine of our benchmarks, and so takes 8; a connection and its
+ * hello take 40 without. See `bench/token-hello.ts`.
  */
 export class Secrets {
   readonly #keys: readonly KeyObject[];

@@ -19,7 +19,7 @@ const forms = new Map<string, Form>();
 
 /**
  * Reads grants, as `parseGrants` does. An application gives many of its users the same: those share what no user stands in.
- * A token with three patterns then costs a connection a third less, and a session keeps less.
+ * So a session keeps little more than its own patterns, and its hello makes little more than those.
  */
 export function sharedGrants(given: unknown, user: string | undefined): Grants {
   const text = JSON.stringify(given);
