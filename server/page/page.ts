@@ -1,4 +1,4 @@
-import { type ClientState, connect } from "../../client/index.js";
+import { type ClientState, connect, RoomcastError } from "../../client/index.js";
 import { CursorPad, type Spot } from "./cursors.js";
 import { CutDemo } from "./cut.js";
 import { byId } from "./elements.js";
@@ -13,6 +13,9 @@ const line = new Line();
 // A fragment stays in the browser: no server and no log gets to see the token.
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const client = connect(url, { transport: line, ...(token !== null && { token }) });
+
+const CURE =
+  "Make one by roomcast token --room 'demo:*=join,publish,history' --room 'cursor:*=join,publish', add it to this page's address as #token=… and reload.";
 
 /** The room with history: what was said, and where the page is in it. */
 function startLobby(): CutDemo {
@@ -95,8 +98,7 @@ function showState(state: ClientState): void {
     closed: "Closed",
   }[state.status];
   if (state.status !== "closed") return;
-  const cure = "If this node asks for a token, add it to this page's address as #token=… and reload.";
-  notice(`The node refused the connection (${state.code}). ${cure}`);
+  notice(`The node refused the connection (${state.code}). If it asks for a token: ${CURE}`);
 }
 
 function startCopying(): void {
@@ -121,7 +123,8 @@ function startCopying(): void {
 function report(error: unknown): void {
   // Why the client is closed has been said already.
   if (client.state.status === "closed") return;
-  notice(error instanceof Error ? error.message : String(error));
+  const isForbidden = error instanceof RoomcastError && error.code === "forbidden";
+  notice((error instanceof Error ? error.message : String(error)) + (isForbidden ? `. ${CURE}` : ""));
 }
 
 function notice(text: string): void {

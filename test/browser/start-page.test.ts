@@ -200,13 +200,24 @@ test("where the node asks for a token the page says so, and takes one from its a
   await page.locator("#state[data-state=closed]").waitFor();
   assert.match((await page.locator("#notice").textContent()) ?? "", /#token=/);
 
-  const token = await new SignJWT({ sub: "ann" })
-    .setProtectedHeader({ alg: "HS256" })
-    .setExpirationTime("1h")
-    .sign(new TextEncoder().encode(secret));
-  await page.goto(`${server.url}/#token=${token}`);
-  await page.reload();
-  await page.locator("#state[data-state=live]").waitFor();
+  const show = async (rooms?: object): Promise<void> => {
+    const token = await new SignJWT({ sub: "ann", ...(rooms && { rooms }) })
+      .setProtectedHeader({ alg: "HS256" })
+      .setExpirationTime("1h")
+      .sign(new TextEncoder().encode(secret));
+    await page.goto(`${server.url}/#token=${token}`);
+    await page.reload();
+    await page.locator("#state[data-state=live]").waitFor();
+  };
+  await show();
+  await page.locator("#notice:visible").waitFor();
+  assert.match(
+    (await page.locator("#notice").textContent()) ?? "",
+    /may not join in "demo:lobby".*roomcast token --room/,
+  );
+  await show({ "demo:*": "join publish history", "cursor:*": "join publish" });
+  await say(page, "let in");
+  await has(page, "let in");
   assert.equal(await page.locator("#notice").isVisible(), false);
 });
 
