@@ -10,6 +10,7 @@ import { ProtocolError } from "../../protocol/codes.js";
 import { RoomEvent } from "../../protocol/event.js";
 import { frames } from "../../protocol/frames.js";
 import { Payload } from "../../protocol/payload.js";
+import { readHazards } from "../torture/hostile/hazards.js";
 import { clientFrame, serverFrame } from "./arbitraries.js";
 import { codecs, encodeServer } from "./codecs.js";
 
@@ -90,8 +91,14 @@ for (const { client, server } of codecs) {
             .tuple(fc.nat(15), fc.nat(80), fc.uint8Array({ maxLength: 60 }))
             .map(([length, number, noise]) => new Uint8Array([0x90 | length, number, ...noise])),
         );
+  // The long ones would do nothing but take time.
+  const hazards = readHazards().filter(({ codec, bytes }) => codec === client.name && bytes.length < 1000);
+  const hazard = fc
+    .constantFrom(...hazards)
+    .map(({ bytes }): Wire => (client.name === "json" ? bytes.toString() : new Uint8Array(bytes)));
   const ofClient = fc.oneof(
     random,
+    fc.tuple(hazard, changes).map(([wire, list]) => changed(wire, list)),
     fc.tuple(clientFrame(true), changes).map(([frame, list]) => changed(client.encode(frame), list)),
   );
   const ofServer = fc.oneof(
