@@ -190,6 +190,8 @@ export class Rooms {
     const sliceMs = checkMs / CHECK_SLICES;
     const slice = (): void => {
       const most = Math.ceil((MOST_CHECKS * sliceMs) / 1000);
+      // An iterator that stands still holds on to the rooms that were there when it began.
+      if (this.#rooms.size === 0) round = this.#rooms.values();
       let left = Math.min(most, Math.ceil(this.#rooms.size / CHECK_SLICES));
       for (; left > 0; left--) {
         const { value: room, done } = round.next();

@@ -27,6 +27,8 @@ const TAKES_MS = 900_000;
 /** Clients of the second part at once, in each process. */
 const AT_ONCE = 200;
 const SCRAPES = 5;
+/** What is held grows no smaller where so many looks, one after the other, have found as much. */
+const SAME = 6;
 /** The number of the first room; that of the first user is ten times as high. */
 const FIRST = 1_000_000;
 const SECRET = "the secret of a million users, which is long enough";
@@ -125,8 +127,8 @@ function passUsers({ swarm, node, processes }: Crowded, first: number, names: nu
 }
 
 /**
- * Waits until nobody is there and no room is open, and then until no more than `most` megabytes are held, or, without it,
- * until what is held grows no smaller.
+ * Waits until nobody is there and no room is open, and then until what is held grows no smaller and is no more than `most`
+ * megabytes, where that is given.
  */
 async function returned(torture: Torture, crowded: Crowded, withinMs: number, most = 0): Promise<Memory> {
   const { node, metricsPort } = crowded;
@@ -143,7 +145,7 @@ async function returned(torture: Torture, crowded: Crowded, withinMs: number, mo
     torture.say(`${megabytes(memory)}`);
     // The log forgets by and by, once a second.
     await pause(500);
-    return most === 0 ? same >= 6 : memory.held <= most;
+    return same >= SAME && (most === 0 || memory.held <= most);
   }, withinMs);
   return memory;
 }
