@@ -134,13 +134,20 @@ export class Jwks {
   }
 
   async #fetched(): Promise<string> {
-    // Not `AbortSignal.timeout` by way of `AbortSignal.any`: Node 20 may collect the one while it is waited for.
+    // The signal alone is not relied on: Node 20 holds what `fetch` makes of it weakly, and once that is collected nothing ends.
     const controller = new AbortController();
-    this.#stop = () => controller.abort(new Error("it is no longer wanted"));
-    const late = new Error(`a timeout: there was no answer in ${TIMEOUT_MS} ms`);
-    const timer = setTimeout(() => controller.abort(late), TIMEOUT_MS).unref();
+    let timer: NodeJS.Timeout | undefined;
+    const stopped = new Promise<never>((_, reject) => {
+      const stop = (reason: string): void => {
+        const error = new Error(reason);
+        reject(error);
+        controller.abort(error);
+      };
+      this.#stop = () => stop("it is no longer wanted");
+      timer = setTimeout(() => stop(`a timeout: there was no answer in ${TIMEOUT_MS} ms`), TIMEOUT_MS);
+    });
     try {
-      return await this.#ask(controller.signal);
+      return await Promise.race([this.#ask(controller.signal), stopped]);
     } finally {
       clearTimeout(timer);
       this.#stop = undefined;
@@ -158,12 +165,19 @@ export class Jwks {
     }
     const parts: Uint8Array[] = [];
     let bytes = 0;
-    for await (const part of answer.body) {
-      bytes += part.length;
-      if (bytes > MAX_JWKS_BYTES) throw new Error(`it is longer than ${MAX_JWKS_BYTES} bytes`);
-      parts.push(part);
+    const reader = answer.body.getReader();
+    const cancel = (): void => void reader.cancel().catch(() => undefined);
+    signal.addEventListener("abort", cancel);
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return Buffer.concat(parts).toString();
+      bytes += value.length;
+      if (bytes <= MAX_JWKS_BYTES) parts.push(value);
+      else {
+        cancel();
+        throw new Error(`it is longer than ${MAX_JWKS_BYTES} bytes`);
+      }
     }
-    return Buffer.concat(parts).toString();
   }
 
   #take(text: string, startedAt: number): void {
