@@ -4,8 +4,8 @@
  * For a publish all of them together: the pace of its session, its user's share, its room's rate; side by side with a loop
  * that asks nothing. For an upgrade those of its address: in, and out again when as many others have come.
  */
-import { AddressLimits, type AddressUse } from "../server/access/address-limits.js";
-import { Pace, Usage } from "../server/access/limits.js";
+import { AddressLimits, type AddressUse } from "../server/access/limits/address-limits.js";
+import { Pace, Usage } from "../server/access/limits/limits.js";
 import { emit, readFlags, tell } from "./support/program.js";
 import type { LimitsResult, LimitsRow } from "./support/results.js";
 import { median, round } from "./support/statistics.js";

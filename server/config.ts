@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { describe } from "../protocol/fields.js";
 import { roomActions } from "./access/actions.js";
-import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
+import { parseJwksUrl, readPublicKey } from "./access/tokens/key-sources.js";
 import { type EngineName, engineNames } from "./engine/engine.js";
 import { parseNatsServer, parseNatsStream } from "./engine/nats/address.js";
 import { parseRedisShard } from "./engine/redis/address.js";

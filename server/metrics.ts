@@ -1,7 +1,7 @@
 /** The numbers of a node, for Prometheus. The parts keep them as plain numbers; they are read when somebody asks. */
 import { Counter, Gauge, Registry } from "prom-client";
-import type { AddressReason } from "./access/address-limits.js";
-import type { LimitName } from "./access/limits.js";
+import type { AddressReason } from "./access/limits/address-limits.js";
+import type { LimitName } from "./access/limits/limits.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { RefusalReason } from "./transport/admission.js";
 

@@ -11,8 +11,8 @@ import {
   readRevocation,
   revocationOf,
   writeRevocation,
-} from "./access/revocation.js";
-import { Revocations } from "./access/revocations.js";
+} from "./access/revocations/revocation.js";
+import { Revocations } from "./access/revocations/revocations.js";
 import { type KeyedEvent, type Reading, SharedLog } from "./cluster/shared-log.js";
 import type { Broker, EngineName } from "./engine/engine.js";
 import type { OwnRoom } from "./engine/open.js";

@@ -1,7 +1,7 @@
 /** What checks clients' tokens, as the settings ask for it. */
-import { Jwks } from "./access/jwks.js";
-import { parseJwksUrl, readPublicKey } from "./access/key-sources.js";
-import { Tokens } from "./access/tokens.js";
+import { Jwks } from "./access/tokens/jwks.js";
+import { parseJwksUrl, readPublicKey } from "./access/tokens/key-sources.js";
+import { Tokens } from "./access/tokens/tokens.js";
 import type { Settings } from "./config.js";
 import type { Log } from "./log.js";
 

@@ -24,6 +24,13 @@ export type Access = {
 /** Of whom nothing is known. */
 export const ANONYMOUS: Access = { tenant: "", issuedAt: 0 };
 
+/** The longest `jti` of a token, in UTF-16 code units: it is kept for as long as what was revoked is remembered. */
+export const MAX_TOKEN_ID_LENGTH = 128;
+
+/** Whether it can be a token's `jti`. */
+export const isTokenId = (value: unknown): value is string =>
+  typeof value === "string" && value !== "" && value.length <= MAX_TOKEN_ID_LENGTH && !/\p{Surrogate}/u.test(value);
+
 const TENANT = /^[A-Za-z0-9_.-]{1,32}$/;
 
 /** Whether it can be a tenant's name: 1 to 32 of `A-Z a-z 0-9 _ - .` */

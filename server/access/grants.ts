@@ -18,6 +18,13 @@ const PATTERN_TEXT = `1 to ${MAX_ROOM_LENGTH} characters of A-Z a-z 0-9 _ - . : 
 /** Grants, or a pattern, are not what they may be; `message` names what and says what was expected. */
 export class GrantError extends Error {
   override readonly name = "GrantError";
+  /** Whether it is the user that cannot stand in a pattern, and not the pattern that is wrong. */
+  readonly isOfUser: boolean;
+
+  constructor(message: string, isOfUser = false) {
+    super(message);
+    this.isOfUser = isOfUser;
+  }
 }
 
 /**
@@ -42,7 +49,7 @@ export function parsePattern(text: unknown, user: string | undefined): Pattern {
       throw new GrantError(`expected {sub} between colons, with nothing beside it, got ${describe(text)}`);
     }
     if (user === undefined || !SEGMENT.test(user)) {
-      throw new GrantError("{sub}: expected a user of A-Z a-z 0-9 _ - . @ / to stand in a pattern");
+      throw new GrantError("{sub}: expected a user of A-Z a-z 0-9 _ - . @ / to stand in a pattern", true);
     }
     pattern = parts.map((part) => (part === USER ? user : part)).join(":");
   }

@@ -1,7 +1,13 @@
 /** `roomcast revoke`: takes back what a token, or the application, has given. */
 import { ProtocolError } from "../../protocol/codes.js";
 import { NO_ACTIONS, wordsOf } from "../access/actions.js";
-import { type Revocation, type Revoke, readRevocation, revocationOf, writeRevocation } from "../access/revocation.js";
+import {
+  type Revocation,
+  type Revoke,
+  readRevocation,
+  revocationOf,
+  writeRevocation,
+} from "../access/revocations/revocation.js";
 import type { Cluster } from "../cluster/cluster.js";
 import { ConfigError } from "../config.js";
 import { asking } from "./asking.js";

@@ -2,7 +2,7 @@
 import { text } from "node:stream/consumers";
 import { isUser } from "../../protocol/fields.js";
 import { GrantError, parseGrants } from "../access/grants.js";
-import { type JsonObject, payloadOf, TokenError, takeApart } from "../access/token.js";
+import { type JsonObject, payloadOf, TokenError, takeApart } from "../access/tokens/token.js";
 import { checksTokens, type Settings } from "../config.js";
 import { createLog } from "../log.js";
 import { jwksOf, tokensOf } from "../token-checks.js";

@@ -2,7 +2,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe } from "../../protocol/fields.js";
-import { algorithmOf, type PublicAlgorithm } from "../access/key-sources.js";
+import { algorithmOf, type PublicAlgorithm } from "../access/tokens/key-sources.js";
 import { ConfigError } from "../config.js";
 
 const makers: { readonly [type: string]: () => { readonly privateKey: KeyObject; readonly publicKey: KeyObject } } = {

@@ -2,7 +2,7 @@
 import { kindOf } from "../../protocol/names.js";
 import { parseActions, wordsOf } from "../access/actions.js";
 import { AccessRules, type KindAccess } from "../access/rules.js";
-import type { JsonObject } from "../access/token.js";
+import type { JsonObject } from "../access/tokens/token.js";
 import { checksTokens, type Settings } from "../config.js";
 import { shownDuration } from "./duration.js";
 

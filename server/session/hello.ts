@@ -2,8 +2,8 @@
 import { closeCodes } from "../../protocol/codes.js";
 import type { ServerFrame } from "../../protocol/frames.js";
 import type { Access } from "../access/access.js";
+import { userKey } from "../access/limits/shares.js";
 import { randomBytesOf } from "../access/random.js";
-import { userKey } from "../access/shares.js";
 import { digestOf, type Ticket } from "../access/ticket.js";
 import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { restored } from "./identity.js";

@@ -2,8 +2,8 @@
 import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
 import { type Access, ANONYMOUS, isTenant } from "../access/access.js";
 import { GrantError, parseGrants } from "../access/grants.js";
-import { TokenError } from "../access/token.js";
-import type { RoomToken, Tokens } from "../access/tokens.js";
+import { TokenError } from "../access/tokens/token.js";
+import type { RoomToken, Tokens } from "../access/tokens/tokens.js";
 import { type AuthenticateQuestion, type Hooks, type Identity, inTime, Refusal } from "../hooks/hooks.js";
 
 type Answer<T> = T | Promise<T>;

@@ -1,7 +1,7 @@
 /** Into a room, from a position on, and out of it. */
 import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
-import type { RoomToken } from "../access/tokens.js";
+import type { RoomToken } from "../access/tokens/tokens.js";
 import { Refusal, whenAnswered } from "../hooks/hooks.js";
 import { fullName } from "../room/names.js";
 import { type Cut, type Joiner, stitch } from "../room/stitch.js";

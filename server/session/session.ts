@@ -3,9 +3,9 @@ import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../..
 import type { RoomEvent } from "../../protocol/event.js";
 import { type Access, ANONYMOUS } from "../access/access.js";
 import type { RoomAction } from "../access/actions.js";
-import { type Beyond, type LimitName, Pace, type SessionLimits, type Usage } from "../access/limits.js";
+import { type Beyond, type LimitName, Pace, type SessionLimits, type Usage } from "../access/limits/limits.js";
+import type { UserUse } from "../access/limits/shares.js";
 import type { Permissions, RoomGrant, Verdict } from "../access/permissions.js";
-import type { UserUse } from "../access/shares.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
 import { type Hooks, inTime, Refusal } from "../hooks/hooks.js";

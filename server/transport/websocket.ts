@@ -1,7 +1,12 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
 import { type CloseCode, closeCodes } from "../../protocol/codes.js";
-import { AddressLimits, type AddressReason, type AddressSettings, type AddressUse } from "../access/address-limits.js";
+import {
+  AddressLimits,
+  type AddressReason,
+  type AddressSettings,
+  type AddressUse,
+} from "../access/limits/address-limits.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
 import type { Sessions } from "../session/sessions.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AddressLimits, type AddressUse, networkOf } from "../../server/access/address-limits.js";
+import { AddressLimits, type AddressUse, networkOf } from "../../server/access/limits/address-limits.js";
 import { Random } from "../support/random.js";
 
 const limitsOf = (addressConnections: number, addressRate: number) => {

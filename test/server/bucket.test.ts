@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Rate, waitMsOf } from "../../server/access/bucket.js";
+import { Rate, waitMsOf } from "../../server/access/limits/bucket.js";
 import { Random } from "../support/random.js";
 
 /** One that asks, kept as whoever uses a rate keeps it: two numbers. */

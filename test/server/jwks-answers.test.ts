@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
-import { MAX_JWKS_BYTES } from "../../server/access/jwks.js";
+import { MAX_JWKS_BYTES } from "../../server/access/tokens/jwks.js";
 import type { JwksServer } from "../support/jwks-server.js";
 import { isGood, listed, refused } from "../support/listed-keys.js";
 import { inSeconds, SigningKey, withSecret } from "../support/tokens.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Tokens } from "../../server/access/tokens.js";
+import { Tokens } from "../../server/access/tokens/tokens.js";
 import { eventually } from "../support/eventually.js";
 import { isGood, listed, refused } from "../support/listed-keys.js";
 import { inSeconds, SigningKey, withSecret } from "../support/tokens.js";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
 import test, { type TestContext } from "node:test";
-import { type LimitName, limitNames } from "../../server/access/limits.js";
+import { type LimitName, limitNames } from "../../server/access/limits/limits.js";
 import { Metrics, metricInfos, type NodeNumbers } from "../../server/metrics.js";
 import { metricsRoutes } from "../../server/transport/http.js";
 import { Listener } from "../../server/transport/listener.js";

@@ -13,8 +13,8 @@ import {
   readRevocation,
   revocationOf,
   writeRevocation,
-} from "../../server/access/revocation.js";
-import { Revocations } from "../../server/access/revocations.js";
+} from "../../server/access/revocations/revocation.js";
+import { Revocations } from "../../server/access/revocations/revocations.js";
 
 const NOW = 1_790_000_000_000;
 const DAY = 86_400_000;

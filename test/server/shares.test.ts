@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LAPSE_MS } from "../../server/access/elsewhere.js";
-import { RoomShares } from "../../server/access/room-shares.js";
-import { UserShares, type UserUse, userKey } from "../../server/access/shares.js";
+import { LAPSE_MS } from "../../server/access/limits/elsewhere.js";
+import { RoomShares } from "../../server/access/limits/room-shares.js";
+import { UserShares, type UserUse, userKey } from "../../server/access/limits/shares.js";
 import { Random } from "../support/random.js";
 
 const EVERYONE = () => true;

@@ -4,9 +4,9 @@ import fc from "fast-check";
 import type { Access } from "../../server/access/access.js";
 import { actionsOf, wordsOf } from "../../server/access/actions.js";
 import { parseGrants } from "../../server/access/grants.js";
-import { sharedGrants } from "../../server/access/shared-grants.js";
-import { TokenError, type TokenErrorCode } from "../../server/access/token.js";
-import { type RoomToken, type TokenSources, Tokens } from "../../server/access/tokens.js";
+import { sharedGrants } from "../../server/access/tokens/shared-grants.js";
+import { TokenError, type TokenErrorCode } from "../../server/access/tokens/token.js";
+import { type RoomToken, type TokenSources, Tokens } from "../../server/access/tokens/tokens.js";
 import { encode, withSecret } from "../support/tokens.js";
 
 const SECRET = "the secret of these tests, 32 characters and more";
@@ -55,6 +55,11 @@ test("a token holds until its end and what clocks may be apart, and not a moment
 test("a token may be good for maxTokenLifeMs and what clocks may be apart", () => {
   assert.equal(session({ exp: S + 86_403 }).expiresAt, NOW + 86_406_000);
   refused(() => session({ exp: S + 86_403.1 }), "unauthorized", /maxTokenLifeMs/);
+});
+
+test("a token that was good for longer when it was signed is refused towards its end too", () => {
+  assert.equal(session({ iat: S - 86_300, exp: S + 103 }).expiresAt, NOW + 106_000);
+  refused(() => session({ iat: S - 86_300, exp: S + 104 }), "unauthorized", /maxTokenLifeMs.*signed \(iat\)/);
 });
 
 test("a token may begin, and be signed, as far ahead as clocks may be apart", () => {

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseJwksUrl, readPublicKey } from "../../server/access/key-sources.js";
-import { TokenError } from "../../server/access/token.js";
-import { Tokens } from "../../server/access/tokens.js";
+import { parseJwksUrl, readPublicKey } from "../../server/access/tokens/key-sources.js";
+import { TokenError } from "../../server/access/tokens/token.js";
+import { Tokens } from "../../server/access/tokens/tokens.js";
 import { inSeconds, SigningKey } from "../support/tokens.js";
 
 const good = { sub: "ann", exp: inSeconds(3600) };

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SignJWT } from "jose";
 import type { Access } from "../../server/access/access.js";
-import { TokenError, type TokenErrorCode } from "../../server/access/token.js";
-import { type TokenSources, Tokens } from "../../server/access/tokens.js";
+import { TokenError, type TokenErrorCode } from "../../server/access/tokens/token.js";
+import { type TokenSources, Tokens } from "../../server/access/tokens/tokens.js";
 import { encode, inSeconds, SigningKey, withSecret } from "../support/tokens.js";
 
 const SECRET = "the secret of these tests, 32 characters and more";

@@ -1,7 +1,7 @@
 /** How many frames a turn of the event loop may hold, of one client and of many. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Pace, Usage } from "../../server/access/limits.js";
+import { Pace, Usage } from "../../server/access/limits/limits.js";
 
 const limits = {
   ...{ maxFrameBytes: 65_536, maxRooms: 100, maxRequests: 32, maxFramesPerTurn: 1000 },

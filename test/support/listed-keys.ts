@@ -1,9 +1,9 @@
 /** Tokens whose keys are listed by a server of the test's own, and what is to be expected of them. */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { Jwks, type JwksOptions } from "../../server/access/jwks.js";
-import { TokenError, type TokenErrorCode } from "../../server/access/token.js";
-import { Tokens } from "../../server/access/tokens.js";
+import { Jwks, type JwksOptions } from "../../server/access/tokens/jwks.js";
+import { TokenError, type TokenErrorCode } from "../../server/access/tokens/token.js";
+import { Tokens } from "../../server/access/tokens/tokens.js";
 import type { Log } from "../../server/log.js";
 import { JwksServer } from "./jwks-server.js";
 import type { SigningKey } from "./tokens.js";

@@ -1,6 +1,6 @@
 /** Tokens made by hand, so that they can be such as no library makes, and the keys that sign them. */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import type { PublicAlgorithm, PublicKey } from "../../server/access/key-sources.js";
+import type { PublicAlgorithm, PublicKey } from "../../server/access/tokens/key-sources.js";
 
 type Json = { readonly [name: string]: unknown };
 

@@ -1,12 +1,10 @@
 /** What can be taken back before a token ends by itself: as the application asks for it, and as nodes write it down. */
-import { ProtocolError } from "../../protocol/codes.js";
-import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
-import { isTenant } from "./access.js";
-import { type Actions, ALL_ACTIONS, NO_ACTIONS, parseActions, roomActions, wordsOf } from "./actions.js";
-import { GrantError, parsePattern } from "./grants.js";
+import { ProtocolError } from "../../../protocol/codes.js";
+import { describe, isUser, MAX_USER_LENGTH } from "../../../protocol/fields.js";
+import { isTenant, isTokenId, MAX_TOKEN_ID_LENGTH } from "../access.js";
+import { type Actions, ALL_ACTIONS, NO_ACTIONS, parseActions, roomActions, wordsOf } from "../actions.js";
+import { GrantError, parsePattern } from "../grants.js";
 
-/** The longest `jti`, in UTF-16 code units. */
-export const MAX_TOKEN_ID_LENGTH = 256;
 /** How much longer it is remembered than a token may be good for: clocks differ, and tokens are honoured a little past their end. */
 const MARGIN_MS = 180_000;
 /** How far ahead the clock of whoever asks may be, in milliseconds. */
@@ -77,8 +75,6 @@ export function subjectOf(one: Revocation): string {
 type Fields = { readonly [name: string]: unknown };
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isTokenId = (value: unknown): value is string =>
-  typeof value === "string" && value !== "" && value.length <= MAX_TOKEN_ID_LENGTH && !/\p{Surrogate}/u.test(value);
 
 const timeOf = (name: string, given: unknown, latest: number, latestWords: string): number => {
   if (!isCount(given) || (given < LEAST_TIME && given !== 0)) {

@@ -1,7 +1,7 @@
 /** What was taken back, as far as this node knows. */
-import type { Access } from "./access.js";
-import { type Actions, NO_ACTIONS } from "./actions.js";
-import { matches, type Pattern, parsePattern } from "./grants.js";
+import type { Access } from "../access.js";
+import { type Actions, NO_ACTIONS } from "../actions.js";
+import { matches, type Pattern, parsePattern } from "../grants.js";
 import { Lapses } from "./lapses.js";
 import { type Revocation, subjectOf } from "./revocation.js";
 

@@ -1,5 +1,5 @@
 /** Public keys that are listed at an address (JWKS, RFC 7517), read again as they change. */
-import type { Log } from "../log.js";
+import type { Log } from "../../log.js";
 import { type ListedKey, readJwks } from "./jwks-document.js";
 import type { PublicAlgorithm, PublicKey } from "./key-sources.js";
 import { TokenError } from "./token.js";

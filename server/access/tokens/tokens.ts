@@ -1,5 +1,5 @@
 /** Clients' tokens, checked: JWTs that the application, or whoever it trusts, has signed. */
-import type { Access } from "./access.js";
+import type { Access } from "../access.js";
 import { type ClaimRules, type RoomToken, readAccess, readRoomToken } from "./claims.js";
 import type { Jwks } from "./jwks.js";
 import type { PublicKey } from "./key-sources.js";

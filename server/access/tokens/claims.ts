@@ -1,15 +1,13 @@
 /** What tokens say, once it is known who signed them. */
-import { isUser, isWellFormed, MAX_USER_LENGTH } from "../../protocol/fields.js";
-import { isRoomName } from "../../protocol/names.js";
-import { plain } from "../../protocol/plain.js";
-import { type Access, isTenant } from "./access.js";
-import { type Actions, actionsOf, parseActions, roomActions } from "./actions.js";
-import { GrantError, type Grants, MAX_PATTERNS } from "./grants.js";
+import { isUser, MAX_USER_LENGTH } from "../../../protocol/fields.js";
+import { isRoomName } from "../../../protocol/names.js";
+import { plain } from "../../../protocol/plain.js";
+import { type Access, isTenant, isTokenId, MAX_TOKEN_ID_LENGTH } from "../access.js";
+import { type Actions, actionsOf, parseActions, roomActions } from "../actions.js";
+import { GrantError, type Grants, MAX_PATTERNS } from "../grants.js";
 import { sharedGrants } from "./shared-grants.js";
 import { type JsonObject, refused, TokenError } from "./token.js";
 
-/** The longest `jti`, in UTF-16 code units: it is kept for as long as what was revoked is remembered. */
-const MAX_ID_LENGTH = 128;
 /** What a room token allows that does not say. */
 const ROOM_ACTIONS: Actions = actionsOf(["join", "history", "members"]);
 const ACTIONS = roomActions.join(", ");
@@ -60,6 +58,10 @@ function timesIn(claims: JsonObject, { skewMs, maxLifeMs }: ClaimRules, now: num
   if (start !== undefined && start > now + skewMs) throw refused("one that is valid already (nbf)");
   const issued = timeIn(claims, "iat") ?? 0;
   if (issued > now + skewMs) throw refused("one that was signed already (iat)");
+  // Refused today and taken next week, it would outlive what was remembered of its revocation.
+  if (issued > 0 && end > issued + maxLifeMs + skewMs) {
+    throw refused(`an end (exp) within maxTokenLifeMs, ${maxLifeMs} ms from when it was signed (iat)`);
+  }
   return { issuedAt: Math.max(0, Math.floor(issued)), expiresAt: Math.floor(end + skewMs) };
 }
 
@@ -78,14 +80,11 @@ function checkCommon(claims: JsonObject, rules: ClaimRules): asserts claims is C
   checkParties(claims, rules);
   const { sub, jti, tenant } = claims;
   if (sub !== undefined && !isUser(sub)) throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
-  if (jti !== undefined && !isTokenId(jti)) throw refused(`an id, the claim jti, of 1 to ${MAX_ID_LENGTH} characters`);
+  if (jti !== undefined && !isTokenId(jti)) throw refused(`an id, the claim jti, of 1 to ${MAX_TOKEN_ID_LENGTH} characters`);
   if (tenant !== undefined && !isTenant(tenant)) throw refused("a tenant of 1 to 32 characters of A-Z a-z 0-9 _ - .");
 }
 
 type Common = JsonObject & { readonly sub?: string; readonly jti?: string; readonly tenant?: string };
-
-const isTokenId = (value: unknown): value is string =>
-  typeof value === "string" && value !== "" && value.length <= MAX_ID_LENGTH && isWellFormed(value);
 
 /** What is wrong with grants is not told with their text: it is the token's. */
 function grantsIn(rooms: unknown, user: string | undefined): Grants {
@@ -93,7 +92,7 @@ function grantsIn(rooms: unknown, user: string | undefined): Grants {
     return sharedGrants(rooms, user);
   } catch (error) {
     if (!(error instanceof GrantError)) throw error;
-    if (error.message.startsWith("{sub}: expected a user")) {
+    if (error.isOfUser) {
       throw refused("a user (sub) of A-Z a-z 0-9 _ - . @ / to stand for {sub} in the claim rooms");
     }
     throw refused(`the claim rooms as at most ${MAX_PATTERNS} patterns of names, each with some of ${ACTIONS}`);

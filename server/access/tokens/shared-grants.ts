@@ -1,6 +1,6 @@
 /** Grants as tokens hold them, read once for all who are given the same. */
-import { type Actions, parseActions } from "./actions.js";
-import { Grants, parseGrants, parsePattern } from "./grants.js";
+import { type Actions, parseActions } from "../actions.js";
+import { Grants, parseGrants, parsePattern } from "../grants.js";
 
 /** The most that are kept, and the longest, in UTF-16 code units of their JSON. */
 const MAX_KEPT = 256;
