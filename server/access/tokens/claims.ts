@@ -80,7 +80,8 @@ function checkCommon(claims: JsonObject, rules: ClaimRules): asserts claims is C
   checkParties(claims, rules);
   const { sub, jti, tenant } = claims;
   if (sub !== undefined && !isUser(sub)) throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
-  if (jti !== undefined && !isTokenId(jti)) throw refused(`an id, the claim jti, of 1 to ${MAX_TOKEN_ID_LENGTH} characters`);
+  if (jti !== undefined && !isTokenId(jti))
+    throw refused(`an id, the claim jti, of 1 to ${MAX_TOKEN_ID_LENGTH} characters`);
   if (tenant !== undefined && !isTenant(tenant)) throw refused("a tenant of 1 to 32 characters of A-Z a-z 0-9 _ - .");
 }
 
