@@ -8,6 +8,7 @@ import { digestOf, type Ticket } from "../access/ticket.js";
 import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { restored } from "./identity.js";
 import { type Done, optional, type Received } from "./request.js";
+import { checkRooms } from "./rights.js";
 import type { Session } from "./session.js";
 
 /** How long before its end a client is asked for a new token, in milliseconds; a third of what is left where that is less. */
@@ -159,5 +160,5 @@ export async function renew(session: Session, frame: Received<"renew">): Promise
     session: ticketOf(session, frame.token),
   });
   // The newer token may allow less.
-  session.checkRooms();
+  checkRooms(session);
 }

@@ -8,7 +8,7 @@ import type { UserUse } from "../access/limits/shares.js";
 import type { Permissions, RoomGrant, Verdict } from "../access/permissions.js";
 import type { TicketSeal } from "../access/ticket.js";
 import { EngineError } from "../engine/engine.js";
-import { type Hooks, inTime, Refusal } from "../hooks/hooks.js";
+import { type Hooks, Refusal } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Identities } from "./identity.js";
@@ -416,53 +416,6 @@ export class Session {
     return true;
   }
 
-  /**
-   * Takes the session out of the rooms it may no longer be in, since its token allows less, or something was taken back.
-   * What the application has allowed stays so; what it was not asked about before, since it need not be, it is now.
-   */
-  checkRooms(): void {
-    for (const [name, membership] of [...this.rooms]) {
-      const verdict = this.may("join", name);
-      if (verdict === "yes" || (verdict === "open" && membership.byHook)) continue;
-      const ask = verdict === "open" ? this.context.hooks.authorize : undefined;
-      if (ask === undefined) this.removeFrom(name, "forbidden");
-      else void this.#askAgain(name, membership, ask);
-    }
-  }
-
-  /** Holds the session to what was taken back: it ends, or leaves the rooms it may not be in any more; whether it had to. */
-  checkRevoked(): boolean {
-    const { permissions } = this.context;
-    const reason = permissions.whyRevoked(this.access);
-    if (reason !== undefined) {
-      this.close(closeCodes.unauthorized, reason);
-      return true;
-    }
-    const lost = permissions.lost(this.#roomNames(), this.access);
-    for (const name of lost) this.removeFrom(name, "forbidden");
-    const revoked = [...(this.grants?.values() ?? [])].some((grant) => !permissions.honours(grant, this.access));
-    if (revoked) this.checkRooms();
-    return lost.length > 0 || revoked;
-  }
-
-  *#roomNames(): Generator<string> {
-    for (const [name] of this.rooms) yield name;
-    for (const [name] of this.opening) yield name;
-  }
-
-  async #askAgain(name: string, membership: Membership, ask: NonNullable<Hooks["authorize"]>): Promise<void> {
-    let may: unknown = false;
-    try {
-      may = await inTime(ask({ ...this.asker, action: "join", room: name }));
-    } catch (error) {
-      this.context.log.error("the application did not say whether a session may stay in a room", {
-        session: this.id,
-        error: String(error),
-      });
-    }
-    if (may !== true && this.rooms.get(name) === membership) this.removeFrom(name, "forbidden");
-  }
-
   /** What the rules, the token and the revocations say, before the application is asked. */
   may(action: RoomAction, room: string): Verdict {
     return this.context.permissions.may(action, room, this.access, this.grants?.get(room));
@@ -475,16 +428,6 @@ export class Session {
     // The link ends the session in turn, some transports before this returns.
     this.link.close(code, reason);
     this.ended();
-  }
-
-  /** Room tokens that are past their end: the client is taken out, and may come back with another. */
-  endGrants(now: number): void {
-    for (const [name, { expiresAt }] of this.grants ?? []) {
-      if (expiresAt > now) continue;
-      this.grants?.delete(name);
-      const verdict = this.may("join", name);
-      if (verdict !== "yes") this.removeFrom(name, "expired");
-    }
   }
 
   /** The link is gone. Called once or more. */

@@ -1,5 +1,6 @@
 import { closeCodes } from "../../protocol/codes.js";
 import type { Link } from "./link.js";
+import { checkRevoked, endGrants } from "./rights.js";
 import { type Registry, Session, type SessionContext } from "./session.js";
 
 /** A client that is there says hello within this time, on slow networks too, in milliseconds. */
@@ -151,7 +152,7 @@ export class Sessions implements Registry {
       session.renewAt = undefined;
       session.send({ type: "renew", expiresInMs: expiresAt - now });
     }
-    session.endGrants(now);
+    endGrants(session, now);
     this.timed(session);
   }
 
@@ -185,7 +186,7 @@ export class Sessions implements Registry {
 
   /** Holds every session to what has been taken back; how many it concerned. */
   checkRevoked(): Promise<number> {
-    return this.#forEach((session) => session.checkRevoked());
+    return this.#forEach((session) => checkRevoked(session));
   }
 
   /**
