@@ -15,7 +15,7 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const client = connect(url, { transport: line, ...(token !== null && { token }) });
 
 const CURE =
-  "Make one by roomcast token --room 'demo:*=join,publish,history' --room 'cursor:*=join,publish', add it to this page's address as #token=… and reload.";
+  "A token that lets this page in: roomcast token --room 'demo:*=join,publish,history' --room 'cursor:*=join,publish'. Add it to this page's address as #token=… and reload.";
 
 /** The room with history: what was said, and where the page is in it. */
 function startLobby(): CutDemo {
@@ -98,7 +98,7 @@ function showState(state: ClientState): void {
     closed: "Closed",
   }[state.status];
   if (state.status !== "closed") return;
-  notice(`The node refused the connection (${state.code}). If it asks for a token: ${CURE}`);
+  notice(`The node refused the connection (${state.code}). ${CURE}`);
 }
 
 function startCopying(): void {
