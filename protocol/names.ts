@@ -20,6 +20,16 @@ export function isEventName(name: string): boolean {
   return name.length <= MAX_EVENT_LENGTH && NAME.test(name);
 }
 
+const TENANT = /^[A-Za-z0-9_.-]{1,32}$/;
+/** What `isTenant` expects, for errors. */
+export const TENANT_TEXT = "1 to 32 characters of A-Z a-z 0-9 _ - .";
+
+/** Whether `value` can be a tenant's name. */
+export const isTenant = (value: unknown): value is string => typeof value === "string" && TENANT.test(value);
+
+/** Whether it is a tenant's name, or "" for none. */
+export const isTenantOrNone = (value: unknown): value is string => value === "" || isTenant(value);
+
 /** A room's kind: the part of its name before the first `:`, the whole name where it has none. */
 export function kindOf(room: string): string {
   const colon = room.indexOf(":");

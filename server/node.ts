@@ -1,10 +1,9 @@
 /** A running node, as the application has it. */
 import { ProtocolError } from "../protocol/codes.js";
 import { describe, isKey, isUser, MAX_USER_LENGTH } from "../protocol/fields.js";
-import { isEventName, isRoomName, kindOf, MAX_KEY_LENGTH } from "../protocol/names.js";
+import { isEventName, isRoomName, isTenantOrNone, kindOf, MAX_KEY_LENGTH, TENANT_TEXT } from "../protocol/names.js";
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
-import { isTenant } from "./access/access.js";
 import type { Revoke } from "./access/revocations/revocation.js";
 import type { Jwks } from "./access/tokens/jwks.js";
 import type { Cluster, Count, Counts, NodeInfo } from "./cluster/cluster.js";
@@ -29,13 +28,8 @@ export type PublishOptions = {
   readonly tenant?: string;
 };
 
-export type UserOptions = {
-  /** Whose user it is; left out: one of a server without tenants. */
-  readonly tenant?: string | undefined;
-};
-
 export type TenantOptions = {
-  /** Whose room it is; left out: the room of a server without tenants. */
+  /** Whose user or room it is; left out: one of a server without tenants. */
   readonly tenant?: string | undefined;
 };
 
@@ -69,9 +63,9 @@ export interface Server {
    * user may come back is for `authenticate` to say. Resolves with how many there were. Rejects with `ProtocolError` for
    * what cannot be a user, and with `EngineError` where the other nodes cannot be asked; it is done on this one then too.
    */
-  disconnect(user: string, options?: UserOptions): Promise<Count>;
+  disconnect(user: string, options?: TenantOptions): Promise<Count>;
   /** Takes the user's sessions out of the room, on all nodes, and tells each. Resolves and rejects as `disconnect` does. */
-  remove(user: string, room: string, options?: UserOptions): Promise<Count>;
+  remove(user: string, room: string, options?: TenantOptions): Promise<Count>;
   /**
    * Takes back a token, all of a user's tokens, a user's right to be connected, or actions in rooms, on all nodes, until
    * the tokens that allow it have expired. Sessions that it concerns are closed (code 4200) or taken out of the rooms.
@@ -186,8 +180,8 @@ export class Node implements Server {
     if (!isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
     if (!isEventName(event)) throw new ProtocolError("event", "an event's name", describe(event));
     const { key, from, tenant = "" } = options;
-    if (tenant !== "" && !isTenant(tenant)) {
-      throw new ProtocolError("tenant", "1 to 32 characters of A-Z a-z 0-9 _ - .", describe(tenant));
+    if (!isTenantOrNone(tenant)) {
+      throw new ProtocolError("tenant", TENANT_TEXT, describe(tenant));
     }
     if (key !== undefined && !isKey(key)) {
       throw new ProtocolError("key", `1 to ${MAX_KEY_LENGTH} characters`, describe(key));
@@ -214,11 +208,11 @@ export class Node implements Server {
     return this.#parts.cluster.nodes();
   }
 
-  disconnect(user: string, { tenant }: UserOptions = {}): Promise<Count> {
+  disconnect(user: string, { tenant }: TenantOptions = {}): Promise<Count> {
     return this.#parts.cluster.disconnect(user, tenant);
   }
 
-  remove(user: string, room: string, { tenant }: UserOptions = {}): Promise<Count> {
+  remove(user: string, room: string, { tenant }: TenantOptions = {}): Promise<Count> {
     return this.#parts.cluster.remove(user, room, tenant);
   }
 

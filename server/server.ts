@@ -15,7 +15,7 @@ import { type EngineDemands, openEngine } from "./engine/open.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
-import { lookUntil, Node, type PublishOptions, type Server, type TenantOptions, type UserOptions } from "./node.js";
+import { lookUntil, Node, type PublishOptions, type Server, type TenantOptions } from "./node.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
 import { fullName, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
@@ -51,7 +51,6 @@ export type {
   Settings,
   SettingsInput,
   TenantOptions,
-  UserOptions,
 };
 export { ConfigError, ListenError, ProtocolError, Refusal };
 
@@ -180,11 +179,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const { maxTokenLifeMs } = settings;
   const [engine = "memory"] = enginesIn(settings);
   const revoking = new Revoking({ broker: rooms.broker, engine, revocations, maxTokenLifeMs, enforce, log });
-  const problems = (): string[] => [
-    ...(state === "ready" ? [] : [state]),
-    ...rooms.broker.problems(),
-    ...revoking.problems(),
-  ];
+  const problems = (): string[] => [...(state === "ready" ? [] : [state]), ...server.problems()];
   listener.serve(httpRoutes({ problems, engines: enginesIn(settings), page: settings.page }), failed);
   const onClosing = () => {
     state = "closing";

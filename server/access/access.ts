@@ -30,8 +30,3 @@ export const MAX_TOKEN_ID_LENGTH = 128;
 /** Whether it can be a token's `jti`. */
 export const isTokenId = (value: unknown): value is string =>
   typeof value === "string" && value !== "" && value.length <= MAX_TOKEN_ID_LENGTH && !/\p{Surrogate}/u.test(value);
-
-const TENANT = /^[A-Za-z0-9_.-]{1,32}$/;
-
-/** Whether it can be a tenant's name: 1 to 32 of `A-Z a-z 0-9 _ - .` */
-export const isTenant = (value: unknown): value is string => typeof value === "string" && TENANT.test(value);

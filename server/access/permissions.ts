@@ -42,7 +42,7 @@ export class Permissions {
     if (has(this.#takenBack.denied(access, room, now), action)) return "no";
     const { allow } = this.rules.of(kindOf(room));
     if (has(access.user === undefined ? allow.anonymous : allow.anonymous | allow.user, action)) return "yes";
-    const byRoom = grant !== undefined && this.#holds(grant, access, now) ? grant.actions : NO_ACTIONS;
+    const byRoom = grant !== undefined && this.honours(grant, access, now) ? grant.actions : NO_ACTIONS;
     const granted = (access.grants?.in(room) ?? NO_ACTIONS) | byRoom;
     return has(granted & allow.token, action) ? "yes" : "open";
   }
@@ -62,12 +62,8 @@ export class Permissions {
     return [...rooms].filter((room) => has(this.#takenBack.denied(access, room, now), "join"));
   }
 
-  /** Whether the room token is good for anything. */
-  honours(grant: RoomGrant, access: Access): boolean {
-    return this.#holds(grant, access, Date.now());
-  }
-
-  #holds({ expiresAt, tokenId, issuedAt }: RoomGrant, { user, tenant }: Access, now: number): boolean {
+  /** Whether the room token is good for anything; `now` in Unix milliseconds. */
+  honours({ expiresAt, tokenId, issuedAt }: RoomGrant, { user, tenant }: Access, now = Date.now()): boolean {
     return expiresAt > now && this.#takenBack.isRevoked({ user, tenant, tokenId, issuedAt }, now) === undefined;
   }
 

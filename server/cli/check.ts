@@ -1,6 +1,6 @@
 /** What `roomcast serve --check` prints. */
 import { AccessRules, shownAccess } from "../access/rules.js";
-import { rulesOf, type Settings } from "../config.js";
+import { checksTokens, rulesOf, type Settings } from "../config.js";
 import type { KindInputs } from "../room/rules.js";
 import { settingInfos } from "./settings.js";
 import type { Loaded } from "./sources.js";
@@ -22,9 +22,9 @@ function shownValue(name: string, value: unknown, from: string, settings: Settin
 }
 
 /** The rules as they hold in the command, which asks no application. */
-function accessRulesOf({ kinds, maxFrameBytes, secret, moreSecrets, tokenKeys, jwksUrl }: Settings): AccessRules {
-  const isOpen = [secret, jwksUrl, ...moreSecrets, ...tokenKeys].every((key) => key === undefined);
-  return new AccessRules(kinds, { isOpen, maxFrameBytes });
+export function accessRulesOf(settings: Settings): AccessRules {
+  const { kinds, maxFrameBytes } = settings;
+  return new AccessRules(kinds, { isOpen: !checksTokens(settings), maxFrameBytes });
 }
 
 const withoutPassword = (address: string): string => address.replace(/\/\/[^/@]*@/, "//***@");

@@ -2,8 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { type JWTPayload, SignJWT } from "jose";
 import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
-import { isRoomName } from "../../protocol/names.js";
-import { isTenant } from "../access/access.js";
+import { isRoomName, isTenant, TENANT_TEXT } from "../../protocol/names.js";
 import { parseActions, roomActions } from "../access/actions.js";
 import { GrantError, MAX_PATTERNS, parsePattern } from "../access/grants.js";
 import { type ClaimRules, readAccess, readRoomToken } from "../access/tokens/claims.js";
@@ -64,7 +63,7 @@ const among = (length: number) => (text: string) => text.length > 0 && text.leng
 function claimsOf(options: Options, settings: Settings, lines: string[]): JWTPayload {
   const read = reader(options, lines);
   const user = read("user", isUser, `1 to ${MAX_USER_LENGTH} characters`);
-  const tenant = read("tenant", isTenant, "1 to 32 characters of A-Z a-z 0-9 _ - .");
+  const tenant = read("tenant", isTenant, TENANT_TEXT);
   const id = read("id", among(128), "1 to 128 characters");
   const expires = read("expires", (text) => parseDuration(text) !== undefined, DURATION_TEXT) ?? EXPIRES;
   const issuer = read("issuer", among(512), "1 to 512 characters") ?? settings.tokenIssuer[0];

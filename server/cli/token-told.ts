@@ -1,9 +1,10 @@
 /** What a token says, for people. */
 import { kindOf } from "../../protocol/names.js";
 import { parseActions, wordsOf } from "../access/actions.js";
-import { AccessRules, type KindAccess } from "../access/rules.js";
+import type { AccessRules, KindAccess } from "../access/rules.js";
 import type { JsonObject } from "../access/tokens/token.js";
-import { checksTokens, type Settings } from "../config.js";
+import type { Settings } from "../config.js";
+import { accessRulesOf } from "./check.js";
 import { shownDuration } from "./duration.js";
 
 /** The token is someone else's, and goes to a terminal: nothing that would do something there, and no more than a line. */
@@ -42,10 +43,6 @@ export function toldClaims(claims: JsonObject, algorithm: string, settings: Sett
   const grants = room === undefined ? (rooms ?? {}) : { [shown(room)]: may ?? "join history members" };
   return [...lines, ...toldGrants(grants, accessRulesOf(settings)), ...toldRules(settings, sub !== undefined)];
 }
-
-const accessRulesOf = (settings: Settings): AccessRules => {
-  return new AccessRules(settings.kinds, { isOpen: !checksTokens(settings), maxFrameBytes: settings.maxFrameBytes });
-};
 
 function toldGrants(grants: unknown, rules: AccessRules): string[] {
   if (typeof grants !== "object" || grants === null) return ["  rooms        (not an object)"];

@@ -1,8 +1,7 @@
 /** What the nodes of a cluster can be told to do with a user. */
 import { isUser } from "../../protocol/fields.js";
-import { isRoomName } from "../../protocol/names.js";
+import { isRoomName, isTenantOrNone, TENANT_TEXT } from "../../protocol/names.js";
 import type { Cluster, Count } from "../cluster/cluster.js";
-import { isTenantOrNone } from "../cluster/note.js";
 import { asking } from "./asking.js";
 import { userHelp } from "./help.js";
 import { readFlags } from "./sources.js";
@@ -48,7 +47,7 @@ async function tell(
   }
   const [tenant = "", again] = flags.options.get("tenant") ?? [];
   if (again !== undefined) flags.lines.push("--tenant: expected once, got it again");
-  else if (!isTenantOrNone(tenant)) flags.lines.push("--tenant: expected 1 to 32 characters of A-Z a-z 0-9 _ - .");
+  else if (!isTenantOrNone(tenant)) flags.lines.push(`--tenant: expected ${TENANT_TEXT}`);
   await asking(flags, env, async ({ cluster }) => {
     const { count, nodes, missing } = await act(cluster, { user, room, tenant });
     print(`${count} sessions on ${nodes} nodes`);

@@ -5,21 +5,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ProtocolError } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
-import { isRoomName } from "../../protocol/names.js";
+import { isRoomName, isTenantOrNone, TENANT_TEXT } from "../../protocol/names.js";
 import { type Broker, EngineError, type LogRules, RESERVED } from "../engine/engine.js";
 import type { Log } from "../log.js";
 import { Control, type NodeActions } from "./control.js";
 import { type NodeInfo, NodeList } from "./nodes.js";
-import {
-  type Ask,
-  isTenantOrNone,
-  type NodeFacts,
-  type Note,
-  readNote,
-  type Said,
-  type Use,
-  writeNote,
-} from "./note.js";
+import { type Ask, type NodeFacts, type Note, readNote, type Said, type Use, writeNote } from "./note.js";
 import type { Collected } from "./questions.js";
 import { type UsageCounts, UsageNotes } from "./usage.js";
 
@@ -336,7 +327,7 @@ function checkUser(user: unknown): void {
 
 function checkTenant(tenant: unknown): void {
   if (!isTenantOrNone(tenant)) {
-    throw new ProtocolError("tenant", "1 to 32 characters of A-Z a-z 0-9 _ - .", describe(tenant));
+    throw new ProtocolError("tenant", TENANT_TEXT, describe(tenant));
   }
 }
 

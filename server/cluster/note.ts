@@ -6,7 +6,7 @@
  */
 import type { NewEvent, RoomEvent } from "../../protocol/event.js";
 import { isUser } from "../../protocol/fields.js";
-import { isRoomName } from "../../protocol/names.js";
+import { isRoomName, isTenantOrNone } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
 
 const VERSION = 1;
@@ -19,8 +19,6 @@ const MAX_NUMBERS = 10;
 export const MAX_LISTED = 20;
 /** The most users, or rooms, that a note tells of. */
 const MAX_TOLD = 1000;
-/** A tenant's name, or none. */
-const TENANT = /^[A-Za-z0-9_.-]{0,32}$/;
 
 /** How a node is at this moment. */
 export type NodeState = {
@@ -124,9 +122,6 @@ const isFields = (value: unknown): value is Fields =>
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= MAX_TEXT;
 const isName = (value: unknown): value is string => isText(value) && value !== "";
-
-/** Whether it is a tenant's name, or "" for none. */
-export const isTenantOrNone = (value: unknown): value is string => typeof value === "string" && TENANT.test(value);
 
 /** What an event of the reserved room says; `undefined` where it is no note that this version knows. Throws nothing. */
 export function readNote(event: RoomEvent): Said | undefined {

@@ -2,6 +2,7 @@
 import { closeCodes } from "../../protocol/codes.js";
 import type { ServerFrame } from "../../protocol/frames.js";
 import type { Access } from "../access/access.js";
+import { fullRetryMs } from "../access/limits/bucket.js";
 import { userKey } from "../access/limits/shares.js";
 import { randomBytesOf } from "../access/random.js";
 import { digestOf, type Ticket } from "../access/ticket.js";
@@ -13,9 +14,6 @@ import type { Session } from "./session.js";
 
 /** How long before its end a client is asked for a new token, in milliseconds; a third of what is left where that is less. */
 const RENEW_AHEAD_MS = 60_000;
-
-/** When a user with too many sessions is to look again, in milliseconds: so much, and up to as much again. */
-const USER_FULL_MS = 5000;
 
 /** How long it is until then, in milliseconds. */
 const leftMs = (expiresAt: number) => Math.max(0, expiresAt - Date.now());
@@ -112,7 +110,7 @@ function enters(session: Session, id: number, { user, tenant }: Access, isResume
     return true;
   }
   const { userConnections } = session.context.limits;
-  const retryMs = Math.ceil(USER_FULL_MS * (1 + Math.random()));
+  const retryMs = fullRetryMs();
   const words = `userConnections: expected at most ${userConnections} sessions of one user`;
   session.fail(id, session.limited("userConnections", "too_many", words, retryMs));
   session.close(closeCodes.overloaded, JSON.stringify({ retryMs }));

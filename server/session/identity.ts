@@ -1,6 +1,7 @@
 /** Who a client is: what its token says, or the application, as what sessions go by. */
 import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
-import { type Access, ANONYMOUS, isTenant } from "../access/access.js";
+import { isTenant, TENANT_TEXT } from "../../protocol/names.js";
+import { type Access, ANONYMOUS } from "../access/access.js";
 import { GrantError, parseGrants } from "../access/grants.js";
 import { TokenError } from "../access/tokens/token.js";
 import type { RoomToken, Tokens } from "../access/tokens/tokens.js";
@@ -96,7 +97,7 @@ export function accessOf(answer: unknown): Access | undefined {
     throw wrong("expiresAt", "Unix milliseconds", expiresAt);
   }
   if (given(tenant) !== undefined && !isTenant(tenant)) {
-    throw wrong("tenant", "1 to 32 characters of A-Z a-z 0-9 _ - .", tenant);
+    throw wrong("tenant", TENANT_TEXT, tenant);
   }
   return restored({
     user: given(user) as string | undefined,

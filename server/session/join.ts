@@ -1,15 +1,13 @@
 /** Into a room, from a position on, and out of it. */
 import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
+import { fullRetryMs } from "../access/limits/bucket.js";
 import type { RoomToken } from "../access/tokens/tokens.js";
 import { Refusal, whenAnswered } from "../hooks/hooks.js";
 import { fullName } from "../room/names.js";
 import { type Cut, type Joiner, stitch } from "../room/stitch.js";
 import { authorized, type Done, forbidden, mayBeAsked, type Received } from "./request.js";
 import type { Membership, Session } from "./session.js";
-
-/** When it makes sense to look again whether a full room has a place, in milliseconds: so much, and up to as much again. */
-const ROOM_FULL_MS = 5000;
 
 const leftMeanwhile = () => new Refusal("not_joined", "room: left before the join was answered");
 
@@ -88,7 +86,7 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
   session.opening.delete(room.shown);
   // It may have been taken back while the engine or the application was asked.
   const verdict = session.may("join", room.shown);
-  if (verdict === "no" || (verdict === "open" && session.context.hooks.authorize === undefined)) {
+  if (verdict === "no") {
     session.context.rooms.release(room);
     throw forbidden("join", room.shown);
   }
@@ -115,7 +113,7 @@ function checkMembers(session: Session, room: Membership["room"]): void {
   const { maxMembers } = permissions.rules.of(kindOf(room.shown));
   if (usage.members.fits(room.name, room.holds, maxMembers, session.context.now())) return;
   session.context.rooms.release(room);
-  const retryMs = Math.ceil(ROOM_FULL_MS * (1 + Math.random()));
+  const retryMs = fullRetryMs();
   throw session.limited("maxMembers", "too_many", `maxMembers: expected at most ${maxMembers} in the room`, retryMs);
 }
 

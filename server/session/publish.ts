@@ -10,8 +10,8 @@ import type { Session } from "./session.js";
 export function publish(session: Session, frame: Received<"publish">): Done {
   mayBeAsked(frame.room);
   const verdict = session.may("publish", frame.room);
-  const { authorize, onPublish } = session.context.hooks;
-  if (verdict === "no" || (verdict === "open" && authorize === undefined)) throw forbidden("publish", frame.room);
+  const { onPublish } = session.context.hooks;
+  if (verdict === "no") throw forbidden("publish", frame.room);
   const { maxEventBytes } = session.context.permissions.rules.of(kindOf(frame.room));
   if (!frame.data.isWithin(maxEventBytes)) throw tooLarge(session, maxEventBytes, frame.data);
   countForUser(session);

@@ -416,9 +416,11 @@ export class Session {
     return true;
   }
 
-  /** What the rules, the token and the revocations say, before the application is asked. */
+  /** What the rules, the token and the revocations say; `open` where the application is to be asked. */
   may(action: RoomAction, room: string): Verdict {
-    return this.context.permissions.may(action, room, this.access, this.grants?.get(room));
+    const { permissions, hooks } = this.context;
+    const verdict = permissions.may(action, room, this.access, this.grants?.get(room));
+    return verdict === "open" && hooks.authorize === undefined ? "no" : verdict;
   }
 
   close(code: CloseCode, reason?: string): void {

@@ -1,4 +1,5 @@
 /** Who may connect now, and when the others are to come back. Pure: the time is given. */
+import { fullRetryMs } from "../access/limits/bucket.js";
 
 /** A node that was quiet takes so much of `connectRate` at once, in milliseconds. */
 const BURST_MS = 250;
@@ -8,8 +9,6 @@ const MARGIN_MS = 50;
 const MOST_TOLD_MS = 10_000;
 /** The line is no longer than this: it is wrong about a time so far off anyway. In milliseconds. */
 const MOST_LINE_MS = 60_000;
-/** When to look again whether there is room on a node that is full, in milliseconds: so much, and up to as much again. */
-const FULL_MS = 5000;
 
 /** Why a connection was not taken: too many a second, too many not welcomed yet, or too many altogether. */
 export type RefusalReason = "rate" | "handshakes" | "full";
@@ -91,6 +90,6 @@ export class Admission {
   /** Over HTTP also because a balancer may then ask another node. */
   #full(): Refused {
     this.#refused.full++;
-    return { reason: "full", retryMs: Math.ceil(FULL_MS * (1 + this.#random())), accept: false };
+    return { reason: "full", retryMs: fullRetryMs(this.#random), accept: false };
   }
 }

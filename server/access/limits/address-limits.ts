@@ -1,6 +1,6 @@
 /** How much one address may ask of this node. Pure: the time is given. */
 import { isIP } from "node:net";
-import { Rate, waitMsOf } from "./bucket.js";
+import { fullRetryMs, Rate, waitMsOf } from "./bucket.js";
 
 /** So much of the rate is taken at once, in milliseconds. */
 const BURST_MS = 1000;
@@ -10,8 +10,6 @@ const MARGIN_MS = 50;
 const MOST_TOLD_MS = 10_000;
 /** The line is no longer than this, in milliseconds. */
 const MOST_LINE_MS = 60_000;
-/** When to look again whether an address has fewer connections, in milliseconds: so much, and up to as much again. */
-const FULL_MS = 5000;
 /** The most addresses that are remembered without a connection, until their buckets are full again. */
 const MAX_COOLING = 10_000;
 
@@ -97,7 +95,7 @@ export class AddressLimits {
   refuse(use: AddressUse, now: number): AddressRefusal | undefined {
     if (use.connections >= this.#settings.addressConnections) {
       this.#refused.address_connections++;
-      const retryMs = Math.ceil(FULL_MS * (1 + this.#random()));
+      const retryMs = fullRetryMs(this.#random);
       return { reason: "address_connections", retryMs, accept: false };
     }
     const after = this.#rate.after(use.fullAt, now);

@@ -41,5 +41,11 @@ export class Rate {
   }
 }
 
+/** When it makes sense to look again whether what is full has a place, in milliseconds: so much, and up to as much again. */
+const FULL_MS = 5000;
+
+/** When whoever found no place is to look again, in milliseconds: not all at the same moment. */
+export const fullRetryMs = (random: () => number = Math.random): number => Math.ceil(FULL_MS * (1 + random()));
+
 /** How long whoever has the last place of a line is to wait: whole milliseconds, at least 1. */
 export const waitMsOf = (line: number, now: number): number => Math.max(1, Math.ceil(line - now));

@@ -1,7 +1,8 @@
 /** What can be taken back before a token ends by itself: as the application asks for it, and as nodes write it down. */
 import { ProtocolError } from "../../../protocol/codes.js";
 import { describe, isUser, MAX_USER_LENGTH } from "../../../protocol/fields.js";
-import { isTenant, isTokenId, MAX_TOKEN_ID_LENGTH } from "../access.js";
+import { isTenantOrNone, TENANT_TEXT } from "../../../protocol/names.js";
+import { isTokenId, MAX_TOKEN_ID_LENGTH } from "../access.js";
 import { type Actions, ALL_ACTIONS, NO_ACTIONS, parseActions, roomActions, wordsOf } from "../actions.js";
 import { GrantError, parsePattern } from "../grants.js";
 
@@ -120,10 +121,10 @@ export function revocationOf(given: unknown, now: number, maxLifeMs: number): Re
   if (fields["token"] !== undefined) return tokenOf(fields, now, until);
   const { user, tenant = "", before } = fields;
   if (!isUser(user)) throw new ProtocolError("user", `1 to ${MAX_USER_LENGTH} characters`, describe(user));
-  if (tenant !== "" && !isTenant(tenant)) {
-    throw new ProtocolError("tenant", "1 to 32 characters of A-Z a-z 0-9 _ - .", describe(tenant));
+  if (!isTenantOrNone(tenant)) {
+    throw new ProtocolError("tenant", TENANT_TEXT, describe(tenant));
   }
-  const whose = { tenant: tenant as string, user };
+  const whose = { tenant, user };
   const latest = now + maxLifeMs;
   const latestWords = "maxTokenLifeMs from now";
   if (fields["blockedUntil"] !== undefined) {
@@ -176,7 +177,7 @@ export function readRevocation(written: unknown): Revocation | undefined {
   const { kind, token, tenant, user, before, room, actions, at, ends, until } = written as Fields;
   if (!isCount(until)) return undefined;
   if (kind === "token") return isTokenId(token) ? { kind, token, until } : undefined;
-  if (!isUser(user) || (tenant !== "" && !isTenant(tenant))) return undefined;
+  if (!isUser(user) || !isTenantOrNone(tenant)) return undefined;
   if (kind === "tokens") return isCount(before) ? { kind, tenant, user, before, until } : undefined;
   if (!isCount(at) || !isCount(ends)) return undefined;
   if (kind === "block") return { kind, tenant, user, at, ends, until };

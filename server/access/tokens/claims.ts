@@ -1,8 +1,8 @@
 /** What tokens say, once it is known who signed them. */
 import { isUser, MAX_USER_LENGTH } from "../../../protocol/fields.js";
-import { isRoomName } from "../../../protocol/names.js";
+import { isRoomName, isTenant, TENANT_TEXT } from "../../../protocol/names.js";
 import { plain } from "../../../protocol/plain.js";
-import { type Access, isTenant, isTokenId, MAX_TOKEN_ID_LENGTH } from "../access.js";
+import { type Access, isTokenId, MAX_TOKEN_ID_LENGTH } from "../access.js";
 import { type Actions, actionsOf, parseActions, roomActions } from "../actions.js";
 import { GrantError, type Grants, MAX_PATTERNS } from "../grants.js";
 import { sharedGrants } from "./shared-grants.js";
@@ -82,7 +82,7 @@ function checkCommon(claims: JsonObject, rules: ClaimRules): asserts claims is C
   if (sub !== undefined && !isUser(sub)) throw refused(`a user, the claim sub, of 1 to ${MAX_USER_LENGTH} characters`);
   if (jti !== undefined && !isTokenId(jti))
     throw refused(`an id, the claim jti, of 1 to ${MAX_TOKEN_ID_LENGTH} characters`);
-  if (tenant !== undefined && !isTenant(tenant)) throw refused("a tenant of 1 to 32 characters of A-Z a-z 0-9 _ - .");
+  if (tenant !== undefined && !isTenant(tenant)) throw refused(`a tenant of ${TENANT_TEXT}`);
 }
 
 type Common = JsonObject & { readonly sub?: string; readonly jti?: string; readonly tenant?: string };
