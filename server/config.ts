@@ -7,10 +7,12 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { describe } from "../protocol/fields.js";
 import { roomActions } from "./access/actions.js";
+import { parseApiKey } from "./access/api-keys.js";
 import { parseJwksUrl, readPublicKey } from "./access/tokens/key-sources.js";
 import { type EngineName, engineNames } from "./engine/engine.js";
 import { parseNatsServer, parseNatsStream } from "./engine/nats/address.js";
 import { parseRedisShard } from "./engine/redis/address.js";
+import { hookFields, hookNames, hookSettings } from "./hooks/settings.js";
 import { nearest } from "./nearest.js";
 import { type KindRules, resolveKinds } from "./room/rules.js";
 import { parseAddressRange } from "./transport/client-address.js";
@@ -103,8 +105,16 @@ const kindRules = z.strictObject(
     publishRate: whole(1, 1_000_000).optional().describe("How many events a second may be published in a room."),
     maxMembers: whole(1, 10_000_000).optional().describe("The most clients in a room at once, on all nodes together."),
     maxEventBytes: whole(1, 16_777_216).optional().describe("The largest data of an event, in bytes."),
+    lastValue: z
+      .boolean("true or false")
+      .optional()
+      .describe("Whether a join that resumes nothing gets the latest event of the room at once."),
+    record: z
+      .boolean("true or false")
+      .optional()
+      .describe("Whether what is published in the rooms is told in the stream of what happened; it takes a queue."),
   },
-  "an object with history, keyWindowMs, batchMs, engine, slow, allow, publishRate, maxMembers and maxEventBytes",
+  "an object with history, keyWindowMs, batchMs, engine, slow, allow, publishRate, maxMembers, maxEventBytes, lastValue and record",
 );
 
 export const settings = z.strictObject({
@@ -183,6 +193,85 @@ export const settings = z.strictObject({
     .describe(
       'The rules of rooms by their kind, the part of the name before the first ":". What a kind leaves out comes from "*", then from the defaults.',
     ),
+  apiKeys: z
+    .array(parsedBy(parseApiKey), "a list of keys")
+    .max(100, "at most 100 keys")
+    .default([])
+    .describe(
+      "The keys by which other services use the HTTP API, as roomcast key prints them: name:scopes:sha256:digest. The keys themselves are not in it.",
+    ),
+  apiMaxBytes: whole(1024, 16_777_216)
+    .default(1_048_576)
+    .describe("The largest body of a request to the HTTP API, in bytes."),
+  hooks: hookSettings
+    .default({})
+    .describe(
+      `What the application is asked and told over HTTP: an object with some of ${hookNames.join(", ")}, each with its url.`,
+    ),
+  hookSecrets: z
+    .array(z.string(SECRET_TEXT).min(32, SECRET_TEXT), "a list of secrets")
+    .max(4, "at most 4 secrets")
+    .default([])
+    .describe(
+      "The secrets that sign what is posted to hooks, each at least 32 characters; with several each signs, while one takes the place of another.",
+    ),
+  hookNetworks: z
+    .array(parsedBy(parseAddressRange), "a list of addresses")
+    .default([])
+    .describe(
+      "Private addresses that hooks may be posted to all the same, by IP address or range (10.0.0.0/8): otherwise they go to public ones alone.",
+    ),
+  hookTimeoutMs: whole(10, 60_000).default(3000).describe("How long a hook may take to answer, in milliseconds."),
+  hookMaxBytes: whole(256, 16_777_216).default(65_536).describe("The largest answer of a hook, in bytes."),
+  hookConcurrency: whole(1, 10_000)
+    .default(100)
+    .describe("How many posts to one hook may be under way at once; as many again wait."),
+  hookFailures: whole(1, 1000)
+    .default(5)
+    .describe("After how many failures in a row a hook is not asked for a while: its circuit opens."),
+  hookRetryMs: whole(100, 60_000)
+    .default(2000)
+    .describe("How long after its circuit opened a hook is tried again, in milliseconds."),
+  hookTries: whole(1, 100)
+    .default(10)
+    .describe("How often a hook that tells something is posted, with growing pauses, before it is given up."),
+  hookCacheSize: whole(0, 1_000_000)
+    .default(10_000)
+    .describe("The most answers of hooks that a node remembers; 0 remembers none."),
+  hookCacheMs: whole(0, HOUR_MS)
+    .default(300_000)
+    .describe("The longest that an answer of a hook is remembered, whatever it says itself, in milliseconds."),
+  hookRefusalMs: whole(0, HOUR_MS)
+    .default(5000)
+    .describe("The longest that an answer of a hook is remembered that refuses, in milliseconds."),
+  queue: oneOf(["redis", "nats"])
+    .optional()
+    .describe(
+      "Which engine keeps the queue of commands that backends write to, and the stream of what happened; without it there are none.",
+    ),
+  queuePrefetch: whole(1, 10_000)
+    .default(200)
+    .describe("The most commands of the queue that a node has taken and not yet acknowledged."),
+  queueAckMs: whole(1000, HOUR_MS)
+    .default(30_000)
+    .describe(
+      "After how long a command that was taken and not acknowledged is given to another node, in milliseconds.",
+    ),
+  queueTries: whole(1, 100)
+    .default(5)
+    .describe("How often a command is tried, with growing pauses, before it goes to the dead letters."),
+  records: z
+    .array(oneOf(["connected", "left"]), "a list of some of connected, left")
+    .default([])
+    .describe(
+      "What is told in the stream of what happened, besides events in kinds with record: that users connected, and left.",
+    ),
+  recordsMax: whole(1000, 100_000_000)
+    .default(1_000_000)
+    .describe("The most entries that the stream of what happened keeps; the oldest go first."),
+  recordsAgeMs: whole(60_000, 31 * 86_400_000)
+    .default(WEEK_MS)
+    .describe("How long the stream of what happened keeps an entry, in milliseconds; the dead letters, too."),
   heartbeatMs: whole(100, 600_000)
     .default(20_000)
     .describe("The longest a client waits for a sign of life from the server, in milliseconds; at most idleTimeoutMs."),
@@ -392,6 +481,10 @@ function lineOf({ path, text }: Wrong, from: ParseOptions["from"]): string {
 function wrongOf(issue: z.core.$ZodIssue, name: string, value: unknown): Wrong[] {
   const path = [name, ...issue.path];
   if (issue.code === "unrecognized_keys") {
+    if (name === "hooks") {
+      const known = path.length === 1 ? hookNames : hookFields;
+      return issue.keys.map((key) => wrongName([...path, key], known));
+    }
     // Below `kinds`: the rules of a kind, or what one of these has of its own.
     const { history, allow } = kindRules.shape;
     const known = path.length === 2 ? kindRules : path[2] === "allow" ? allow.unwrap() : history.unwrap();
@@ -410,7 +503,8 @@ function firstOfEach(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
 
 /** Settings whose values are not repeated: addresses may hold a password. */
 const SECRET: ReadonlySet<string> = new Set<SettingName>([
-  ...(["secret", "moreSecrets", "jwksUrl", "redis", "redisPassword", "nats"] as const),
+  ...(["secret", "moreSecrets", "jwksUrl", "apiKeys", "hooks", "hookSecrets"] as const),
+  ...(["redis", "redisPassword", "nats"] as const),
 ]);
 
 /** Whether a key itself was given where the path of its file belongs. */
@@ -429,7 +523,10 @@ const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.lengt
 function crossChecks(values: Partial<Settings>, given: object, authenticates: boolean): Wrong[] {
   const wrong: Wrong[] = [];
   const { host, kinds } = values;
-  const asks = authenticates || KEYS.some((name) => name in given && !isEmpty((given as SettingsInput)[name]));
+  const asks =
+    authenticates ||
+    values.hooks?.connect !== undefined ||
+    KEYS.some((name) => name in given && !isEmpty((given as SettingsInput)[name]));
   if (host !== undefined && !isLoopback(host) && !asks) {
     const expected =
       "127.0.0.1, ::1 or localhost as long as there is no secret (ROOMCAST_SECRET, 32 characters or more)";
@@ -449,6 +546,19 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     const set = (["deadlineMs", "drainMs", "noticeMs"] as const).find((name) => name in given) ?? "deadlineMs";
     const expected = `noticeMs and drainMs (${noticeMs} and ${drainMs}) to be less than deadlineMs (${deadlineMs})`;
     wrong.push(wrongValue([set], expected, String(values[set])));
+  }
+  if (Object.keys(values.hooks ?? {}).length > 0 && values.hookSecrets?.length === 0) {
+    wrong.push(wrongValue(["hooks"], "hookSecrets to sign them with (ROOMCAST_HOOK_SECRETS)", "none"));
+  }
+  const { queue, records } = values;
+  if (queue !== undefined && !enginesIn(values).includes(queue)) {
+    const expected = `an engine that has an address (ROOMCAST_${queue.toUpperCase()})`;
+    wrong.push(wrongValue(["queue"], expected, describe(queue)));
+  }
+  const recorded = Object.entries(kinds ?? {}).find(([, { record }]) => record === true);
+  if (queue === undefined && !("queue" in given) && (recorded !== undefined || (records ?? []).length > 0)) {
+    const path = recorded === undefined ? ["records"] : ["kinds", recorded[0], "record"];
+    wrong.push(wrongValue(path, "none of it as long as there is no queue (ROOMCAST_QUEUE)", "some"));
   }
   // One event of full size must not look like a backlog.
   atMost("maxFrameBytes", "maxBackpressureBytes", 2);

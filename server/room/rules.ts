@@ -12,6 +12,10 @@ export type KindRules = LogRules & {
    * events out and tells it so. Rooms without history know `skip` alone.
    */
   readonly slow: "resume" | "skip";
+  /** Whether a join that resumes nothing gets the latest event at once. */
+  readonly lastValue: boolean;
+  /** Whether what is published is told in the stream of what happened. */
+  readonly record: boolean;
 };
 
 /** The rules as they are given, in part: what is left out comes from the kind `*`, then from `defaultRules`. */
@@ -21,6 +25,8 @@ export type KindInput = {
   readonly keyWindowMs?: number | undefined;
   readonly batchMs?: number | undefined;
   readonly slow?: KindRules["slow"] | undefined;
+  readonly lastValue?: boolean | undefined;
+  readonly record?: boolean | undefined;
 };
 
 export type KindInputs = { readonly [kind: string]: KindInput };
@@ -32,6 +38,8 @@ export const defaultRules: KindRules = {
   keyWindowMs: 300_000,
   batchMs: 20,
   slow: "resume",
+  lastValue: false,
+  record: false,
 };
 
 function fill(given: KindInput, base: KindRules): KindRules {
@@ -42,6 +50,8 @@ function fill(given: KindInput, base: KindRules): KindRules {
     keyWindowMs: given.keyWindowMs ?? base.keyWindowMs,
     batchMs: given.batchMs ?? base.batchMs,
     slow: size === 0 ? "skip" : (given.slow ?? base.slow),
+    lastValue: given.lastValue ?? base.lastValue,
+    record: given.record ?? base.record,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { HttpResponse, TemplatedApp, us_listen_socket } from "uWebSockets.js";
-import { plainReply, type Reply, type Route, safeHeaders } from "./http.js";
+import { Exchange, failure, type Traffic, writeHeaders } from "./exchange.js";
+import { plainReply, type Reply, type Route } from "./http.js";
 
 /** The native library, loaded when a server is made: on a platform it does not know it throws as it loads. */
 async function loadNative(): Promise<typeof import("uWebSockets.js")> {
@@ -16,6 +17,9 @@ type ListenExclusively = (
   listening: (socket: us_listen_socket | false) => void,
 ) => void;
 
+/** The methods that routes answer; `del` is DELETE. */
+export type Method = "any" | "get" | "post" | "put" | "del" | "options" | "head";
+
 type Native = Awaited<ReturnType<typeof loadNative>>;
 
 /** The address and port are taken, or not this machine's. */
@@ -26,6 +30,7 @@ export class ListenError extends Error {
 /** The port this server listens on, and its plain HTTP routes. */
 export class Listener {
   readonly app: TemplatedApp;
+  readonly traffic: Traffic = { reading: 0, open: 0 };
   readonly #native: Native;
   #socket: us_listen_socket | undefined;
 
@@ -38,24 +43,30 @@ export class Listener {
     return new Listener(await loadNative());
   }
 
+  /**
+   * Answers requests of a method at a pattern of paths, such as `/v1/rooms/:room/events`. Before `serve`, and before or after
+   * the WebSocket route. The route answers through the exchange, whatever happens: what it throws is answered here.
+   */
+  on(method: Method, pattern: string, route: (exchange: Exchange) => void, onError: (error: unknown) => void): void {
+    this.app[method](pattern, (response, request) => {
+      const exchange = new Exchange(response, request, this.traffic);
+      try {
+        route(exchange);
+      } catch (error) {
+        onError(error);
+        exchange.answer(failure(), onError);
+      }
+    });
+  }
+
   /** Answers GET and HEAD of every route, and everything else with 404 or 405. After the WebSocket route. */
   serve(routes: ReadonlyMap<string, Route>, onError: (error: unknown) => void): void {
-    const failed = (error: unknown): Reply => {
-      onError(error);
-      return plainReply(500, "the server failed at this");
-    };
-    this.app.any("/*", (response, request) => {
-      // The request is gone after this turn.
-      const method = request.getMethod();
-      let reply: Reply | Promise<Reply>;
-      try {
-        reply = replyTo(method, request.getUrl(), routes);
-      } catch (error) {
-        reply = failed(error);
-      }
-      if (reply instanceof Promise) answerLater(response, method, reply.catch(failed), onError);
-      else answer(response, method, reply, onError);
-    });
+    this.on(
+      "any",
+      "/*",
+      (exchange) => exchange.answer(replyTo(exchange.method, exchange.path, routes), onError),
+      onError,
+    );
   }
 
   /**
@@ -91,47 +102,11 @@ export class Listener {
   }
 }
 
-const STATUS: { readonly [status: number]: string } = {
-  200: "200 OK",
-  404: "404 Not Found",
-  405: "405 Method Not Allowed",
-  426: "426 Upgrade Required",
-  500: "500 Internal Server Error",
-  503: "503 Service Unavailable",
-};
-
 function replyTo(method: string, path: string, routes: ReadonlyMap<string, Route>): Reply | Promise<Reply> {
   const route = routes.get(path);
   if (route === undefined) return plainReply(404, "there is nothing at this path");
   if (method === "get" || method === "head") return route();
   return plainReply(405, "method: expected GET or HEAD", { allow: "GET, HEAD" });
-}
-
-/** Answers once the reply is there, unless the other side has gone by then: any use of the response would throw. */
-function answerLater(
-  response: HttpResponse,
-  method: string,
-  reply: Promise<Reply>,
-  onError: (error: unknown) => void,
-): void {
-  let gone = false;
-  response.onAborted(() => {
-    gone = true;
-  });
-  const send = (now: Reply): void => {
-    if (!gone) answer(response, method, now, onError);
-  };
-  void reply.then(send).catch(onError);
-}
-
-/** Answers in one turn, and throws nothing: in a route that would end the process. */
-function answer(response: HttpResponse, method: string, reply: Reply, onError: (error: unknown) => void): void {
-  try {
-    response.cork(() => write(response, method, reply));
-  } catch (error) {
-    onError(error);
-    response.close();
-  }
 }
 
 /**
@@ -140,22 +115,6 @@ function answer(response: HttpResponse, method: string, reply: Reply, onError: (
  */
 export function refuse(response: HttpResponse, status: string, reason: string, headers: Reply["headers"] = {}): void {
   response.writeStatus(status);
-  writeHeaders(response, plainReply(0, reason, headers));
+  writeHeaders(response, plainReply(0, reason, headers).headers);
   response.end(reason, true);
-}
-
-function writeHeaders(response: HttpResponse, { headers }: Reply): void {
-  for (const [name, value] of Object.entries({ ...safeHeaders, ...headers })) response.writeHeader(name, value);
-}
-
-function write(response: HttpResponse, method: string, reply: Reply): void {
-  response.writeStatus(STATUS[reply.status] ?? String(reply.status));
-  writeHeaders(response, reply);
-  if (method !== "head") {
-    response.end(reply.body);
-    return;
-  }
-  // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.
-  response.writeHeader("content-length", String(Buffer.byteLength(reply.body)));
-  response.endWithoutBody();
 }

@@ -75,7 +75,7 @@ test("every setting and rule is described, and says what values it takes", () =>
     assert.match(schema.description ?? "", /^[A-Z].+\.$/, name);
     if (schema.type === "integer") assert.match(rangeOf(schema), /^\d+ to \d+$/, name);
   }
-  assert.equal(kindInfos().length, 12);
+  assert.equal(kindInfos().length, 14);
 });
 
 test("the settings file in docs/operations.md holds", () => {

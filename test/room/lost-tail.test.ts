@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { defaultRules } from "../../server/room/rules.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
 import { crowdOf, SimulatedCluster, type Tally } from "../support/simulated-cluster.js";
@@ -13,7 +14,7 @@ async function live(seed: number, isShared: boolean, tally: Tally): Promise<void
   const random = new Random(seed);
   const schedule = new Schedule(random);
   const history = { size: random.pick([4, 12, 100]), ageMs: 3_600_000 };
-  const rules = { history, keyWindowMs: 1000, batchMs: 0, slow: "resume", engine: "memory" } as const;
+  const rules = { ...defaultRules, history, keyWindowMs: 1000, batchMs: 0 };
   const log = new SparseLog(random, isShared);
   const truth = new SparseTruth(log);
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };

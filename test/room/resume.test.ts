@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { defaultRules } from "../../server/room/rules.js";
 import { Random } from "../support/random.js";
 import { Schedule } from "../support/schedule.js";
 import { crowdOf, ROOM, SimulatedCluster, type Tally, Truth } from "../support/simulated-cluster.js";
@@ -14,13 +15,7 @@ async function live(seed: number, tally: Tally): Promise<void> {
   const random = new Random(seed);
   const schedule = new Schedule(random);
   const history = { size: random.pick([4, 12, 100]), ageMs: 3_600_000 };
-  const rules = {
-    history,
-    keyWindowMs: 1000,
-    batchMs: random.pick([0, NEVER_MS]),
-    slow: "resume",
-    engine: "memory",
-  } as const;
+  const rules = { ...defaultRules, history, keyWindowMs: 1000, batchMs: random.pick([0, NEVER_MS]) };
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random);
   const truth = new Truth(random.chance(0.05) ? "x".repeat(90_000) : "");

@@ -136,6 +136,12 @@ test("every setting can be set right from every source", (t) => {
     ...{ jwksRefreshMs: 1000, jwksCooldownMs: 100, tokenIssuer: ["https://a", "b"], tokenAudience: ["c"] },
     ...{ tokenSkewMs: 0, maxTokenLifeMs: 60_000, addressConnections: 1, addressRate: 1, userConnections: 1 },
     ...{ userPublishRate: 1, requestRate: 5, byteRate: 1024 },
+    ...{ apiKeys: [`backend:publish+history:sha256:${"0a".repeat(32)}:acme`], apiMaxBytes: 1024, hookTries: 1 },
+    ...{ hooks: { connect: { url: "https://app.example/hook?a=b" }, join: { url: "http://a", kinds: ["*", "chat"] } } },
+    ...{ hookSecrets: [SECRET], hookNetworks: ["127.0.0.0/8"], hookTimeoutMs: 10, hookMaxBytes: 256, hookFailures: 1 },
+    ...{ hookConcurrency: 1, hookRetryMs: 100, hookCacheSize: 0, hookCacheMs: 0, hookRefusalMs: 0, queue: "nats" },
+    ...{ queuePrefetch: 1, queueAckMs: 1000, queueTries: 1, records: ["connected", "left"], recordsMax: 1000 },
+    ...{ recordsAgeMs: 60_000 },
     ...{ host: "0.0.0.0", port: 0, secret: SECRET, origins: ["*", "capacitor://localhost"], heartbeatMs: 200 },
     ...{ kinds: { "*": { batchMs: 0 }, cursor: { history: { size: 0 }, slow: "skip" } }, helloTimeoutMs: 500 },
     ...{ idleTimeoutMs: 8000, lingerMs: 0, checkMs: 0, resumeWindowMs: 0, maxFrameBytes: 256, maxRooms: 1 },
@@ -349,6 +355,8 @@ test("a kind takes what it leaves out from *, and that from the defaults", () =>
     keyWindowMs: 300_000,
     batchMs: 20,
     slow: "skip",
+    lastValue: false,
+    record: false,
   };
   assert.deepEqual(rulesFor("anything"), other);
   assert.deepEqual(rulesFor("constructor"), other);

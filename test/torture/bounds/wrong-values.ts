@@ -40,6 +40,44 @@ export const wrongValues: { readonly [Name in SettingName]: readonly unknown[] }
     ...[{ chat: 5 }, { chat: null }, { chat: { histroy: {} } }, { chat: JSON.parse('{"__proto__":{}}') }],
     ...wrongRules().map(([rules]) => ({ chat: rules })),
   ],
+  apiKeys: [
+    ...[["x"], "x", 5, [5], null, [`a:publish:sha256:${HIDDEN}`], ["a:publish:md5:x"]],
+    ...[
+      [`a:nothing:sha256:${"0".repeat(64)}`],
+      [`a:all:sha256:${"0".repeat(64)}:a|b`],
+      [`a b:all:sha256:${"0".repeat(64)}`],
+    ],
+  ],
+  apiMaxBytes: notWhole(1024, 16_777_216),
+  hooks: [
+    ...["{", 5, [], null, { conect: { url: "https://app.example/" } }, { connect: 5 }, { connect: {} }, { join: null }],
+    ...[{ connect: { url: "app.example" } }, { connect: { url: `https://ann:${HIDDEN}@app.example/` } }],
+    ...[{ connect: { url: "ftp://app.example/" } }, { join: { url: "https://app.example/", kinds: ["a:b"] } }],
+    ...[
+      { join: { url: "https://app.example/", timeoutMs: 5 } },
+      { join: { url: "https://app.example/", whenDown: "x" } },
+    ],
+    // Without a secret to sign with.
+    { connect: { url: "https://app.example/" } },
+  ],
+  hookSecrets: [HIDDEN, [HIDDEN], 5, null, Array(5).fill("x".repeat(32))],
+  hookNetworks: [["10.0.0.0/33"], ["host"], 5, [5], null],
+  hookTimeoutMs: notWhole(10, 60_000),
+  hookMaxBytes: notWhole(256, 16_777_216),
+  hookConcurrency: notWhole(1, 10_000),
+  hookFailures: notWhole(1, 1000),
+  hookRetryMs: notWhole(100, 60_000),
+  hookTries: notWhole(1, 100),
+  hookCacheSize: notWhole(0, 1_000_000),
+  hookCacheMs: notWhole(0, 3_600_000),
+  hookRefusalMs: notWhole(0, 3_600_000),
+  queue: ["memory", "", 5, null, "redis", "nats"],
+  queuePrefetch: notWhole(1, 10_000),
+  queueAckMs: notWhole(1000, 3_600_000),
+  queueTries: notWhole(1, 100),
+  records: [["published"], "x", 5, [5], null, ["connected"]],
+  recordsMax: notWhole(1000, 100_000_000),
+  recordsAgeMs: notWhole(60_000, 31 * 86_400_000),
   heartbeatMs: [...notWhole(100, 600_000), 60_001],
   helloTimeoutMs: notWhole(100, 120_000),
   // Over most of these the native library ends the process.
@@ -120,6 +158,9 @@ export function wrongRules(): readonly (readonly [unknown, string])[] {
     [{ maxMembers: "many" }, at("maxMembers")],
     [{ maxEventBytes: 0 }, at("maxEventBytes")],
     [{ maxEventBytes: 16_777_217 }, at("maxEventBytes")],
+    [{ lastValue: 1 }, at("lastValue")],
+    [{ record: "yes" }, at("record")],
+    [{ record: true }, at("record")],
   ];
 }
 

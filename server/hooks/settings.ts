@@ -1,0 +1,61 @@
+/** What the settings say of hooks over HTTP. */
+import { z } from "zod";
+
+/** What an application may be asked, or told, over HTTP. `rooms` tells that rooms are occupied or vacated. */
+export const hookNames = ["connect", "renew", "join", "publish", "call", "rooms"] as const;
+export type HookName = (typeof hookNames)[number];
+
+/** An address that hooks are posted to. Throws `Error` with what was expected, and never what came: it may hold a secret. */
+export function parseHookUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isHttp = url?.protocol === "https:" || url?.protocol === "http:";
+  if (url === undefined || !isHttp || url.username !== "" || url.password !== "" || url.hash !== "") {
+    throw new Error("expected an address, https://… or http://…, without a name or password");
+  }
+  return url;
+}
+
+const URL_TEXT = "an address, https://… or http://…, without a name or password";
+const isHookUrl = (text: string): boolean => {
+  try {
+    parseHookUrl(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+const whole = (min: number, max: number) => {
+  const expected = `a whole number from ${min} to ${max}`;
+  return z.int(expected).min(min, expected).max(max, expected);
+};
+const KIND = /^(\*|[A-Za-z0-9_.@/-]{1,128})$/;
+
+const hook = z.strictObject(
+  {
+    url: z.string(URL_TEXT).refine(isHookUrl, URL_TEXT).describe("Where the hook is posted to."),
+    timeoutMs: whole(10, 60_000).optional().describe("How long an answer may take; hookTimeoutMs if left out."),
+    kinds: z
+      .array(z.string("a kind").regex(KIND, "a kind"), "a list of kinds")
+      .max(100, "at most 100 kinds")
+      .optional()
+      .describe("Rooms of which kinds it is asked about, or told of; by default all."),
+    whenDown: z
+      .enum(["refuse", "cache"], "one of refuse, cache")
+      .optional()
+      .describe(
+        "What holds while the application does not answer: refuse, or the last answer it gave to the same question (cache); refuse if left out.",
+      ),
+  },
+  "an object with url, timeoutMs, kinds and whenDown",
+);
+
+const names = Object.fromEntries(hookNames.map((name) => [name, hook.optional()])) as {
+  [Name in HookName]: z.ZodOptional<typeof hook>;
+};
+
+/** The setting `hooks`. */
+export const hookSettings = z.strictObject(names, `an object with ${hookNames.join(", ")}`);
+export const hookFields = Object.keys(hook.shape);
+
+export type HookRule = z.output<typeof hook>;
+export type HookSettings = z.output<typeof hookSettings>;

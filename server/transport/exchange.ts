@@ -1,0 +1,220 @@
+/** One request over HTTP and its answer, as routes see them. */
+import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { ProtocolError } from "../../protocol/codes.js";
+import { plainReply, type Reply, safeHeaders } from "./http.js";
+
+/** A body longer than may be, or one that does not fit beside those that are being read. */
+export class BodyError extends ProtocolError {
+  readonly status: 413 | 503;
+
+  constructor(status: 413 | 503, expected: string, got: string) {
+    super("body", expected, got);
+    this.status = status;
+  }
+}
+
+/** The most bytes of bodies that are being read at once, of all requests together. */
+const MOST_READING = 67_108_864;
+const NOTHING = Buffer.alloc(0);
+
+/** What all requests of a node share. */
+export type Traffic = {
+  /** Bytes of bodies that are being read. */
+  reading: number;
+  /** Requests that have no answer yet. */
+  open: number;
+};
+
+/**
+ * One request. What it says (`method`, `path`, `param`, `query`, `header`) can be asked in the turn it came in, and not
+ * after an `await`: the native request is gone by then. It is answered once, by `answer`; what comes after the other side
+ * has gone is dropped.
+ */
+export class Exchange {
+  readonly response: HttpResponse;
+  readonly #request: HttpRequest;
+  readonly #traffic: Traffic;
+  readonly method: string;
+  #isOver = false;
+  #onGone: (() => void) | undefined;
+  #failBody: ((error: Error) => void) | undefined;
+  #isWatched = false;
+  #isTaken = false;
+
+  constructor(response: HttpResponse, request: HttpRequest, traffic: Traffic) {
+    this.response = response;
+    this.#request = request;
+    this.#traffic = traffic;
+    this.method = request.getMethod();
+    traffic.open++;
+  }
+
+  /** Whether it was answered, or the other side has gone. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get path(): string {
+    return this.#request.getUrl();
+  }
+
+  /** What stands behind the `?`, as it came. */
+  get query(): string {
+    return this.#request.getQuery() ?? "";
+  }
+
+  /** The first header of this name, which is given in lower case; "" where there is none. */
+  header(name: string): string {
+    return this.#request.getHeader(name);
+  }
+
+  /** The path's parameter of this place, decoded; throws `ProtocolError` for an escape that is none. */
+  param(index: number, name: string): string {
+    const raw = this.#request.getParameter(index) ?? "";
+    if (!raw.includes("%")) return raw;
+    try {
+      return decodeURIComponent(raw);
+    } catch {
+      throw new ProtocolError(name, "a path with whole escapes", JSON.stringify(raw.slice(0, 64)));
+    }
+  }
+
+  /** For parts that need more of the native request, in its turn. */
+  get native(): HttpRequest {
+    return this.#request;
+  }
+
+  /** Has `gone` called if the other side goes before the answer; and lets the answer come after this turn. Once. */
+  watch(gone?: () => void): void {
+    this.#onGone = gone;
+    if (this.#isWatched) return;
+    this.#isWatched = true;
+    this.response.onAborted(() => {
+      if (this.#isOver && !this.#isTaken) return;
+      if (!this.#isTaken) this.#end();
+      this.#failBody?.(new Error("the request was given up"));
+      this.#onGone?.();
+    });
+  }
+
+  /**
+   * The whole body; called in the request's own turn. Rejects with `BodyError` where it is longer than `maxBytes`, or too
+   * much is being read already, and with another error where the other side goes. How long it may take is for the native
+   * code to say: a request that is not whole within 12 s is cut.
+   */
+  body(maxBytes: number): Promise<Buffer> {
+    this.watch(this.#onGone);
+    const traffic = this.#traffic;
+    return new Promise((resolve, reject) => {
+      let chunks: Buffer[] = [];
+      let bytes = 0;
+      let isOver = false;
+      const settle = (done: () => void): void => {
+        isOver = true;
+        traffic.reading -= bytes;
+        chunks = [];
+        this.#failBody = undefined;
+        done();
+      };
+      this.#failBody = (error) => settle(() => reject(error));
+      this.response.onData((chunk, isLast) => {
+        if (isOver) return;
+        const size = chunk.byteLength;
+        if (bytes + size > maxBytes) {
+          settle(() => reject(new BodyError(413, `at most ${maxBytes} bytes`, "more")));
+        } else if (traffic.reading + size > MOST_READING) {
+          settle(() => reject(new BodyError(503, "fewer bodies at once: try again", "too many")));
+        } else if (isLast && bytes === 0) {
+          // The view ends with this call.
+          const whole = size === 0 ? NOTHING : Buffer.from(chunk.slice(0));
+          settle(() => resolve(whole));
+        } else {
+          bytes += size;
+          traffic.reading += size;
+          chunks.push(Buffer.from(chunk.slice(0)));
+          if (!isLast) return;
+          const whole = Buffer.concat(chunks, bytes);
+          settle(() => resolve(whole));
+        }
+      });
+    });
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#traffic.open--;
+  }
+
+  /** Answers, now or later, unless it is over; throws nothing: in a route that would end the process. */
+  answer(reply: Reply | Promise<Reply>, onError: (error: unknown) => void): void {
+    if (reply instanceof Promise) {
+      this.watch(this.#onGone);
+      const failed = (error: unknown): Reply => {
+        if (!this.#isOver) onError(error);
+        return failure();
+      };
+      void reply.catch(failed).then((now) => this.answer(now, onError));
+      return;
+    }
+    if (this.#isOver) return;
+    this.#end();
+    try {
+      this.response.cork(() => write(this.response, this.method, reply));
+    } catch (error) {
+      onError(error);
+      this.response.close();
+    }
+  }
+
+  /** The response is somebody else's from here on, who answers and ends it; `gone` as in `watch`. */
+  take(gone: () => void): HttpResponse {
+    this.watch(gone);
+    this.#isTaken = true;
+    if (!this.#isOver) this.#end();
+    return this.response;
+  }
+}
+
+export const failure = (): Reply => plainReply(500, "the server failed at this");
+
+const STATUS: { readonly [status: number]: string } = {
+  200: "200 OK",
+  201: "201 Created",
+  202: "202 Accepted",
+  204: "204 No Content",
+  207: "207 Multi-Status",
+  400: "400 Bad Request",
+  401: "401 Unauthorized",
+  403: "403 Forbidden",
+  404: "404 Not Found",
+  405: "405 Method Not Allowed",
+  406: "406 Not Acceptable",
+  409: "409 Conflict",
+  413: "413 Content Too Large",
+  415: "415 Unsupported Media Type",
+  422: "422 Unprocessable Content",
+  426: "426 Upgrade Required",
+  429: "429 Too Many Requests",
+  500: "500 Internal Server Error",
+  503: "503 Service Unavailable",
+  504: "504 Gateway Timeout",
+};
+
+export const statusLine = (status: number): string => STATUS[status] ?? String(status);
+
+/** Writes headers, those that go with every answer among them. */
+export function writeHeaders(response: HttpResponse, headers: Reply["headers"]): void {
+  for (const [name, value] of Object.entries({ ...safeHeaders, ...headers })) response.writeHeader(name, value);
+}
+
+function write(response: HttpResponse, method: string, reply: Reply): void {
+  response.writeStatus(statusLine(reply.status));
+  writeHeaders(response, reply.headers);
+  if (method !== "head") {
+    response.end(reply.body);
+    return;
+  }
+  // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.
+  response.writeHeader("content-length", String(Buffer.byteLength(reply.body)));
+  response.endWithoutBody();
+}
