@@ -5,6 +5,7 @@ import { isTenant, TENANT_TEXT } from "../../protocol/names.js";
 /** What a key may be good for. */
 export const scopes = ["publish", "history", "members", "rooms", "users", "call", "cache", "nodes"] as const;
 export type Scope = (typeof scopes)[number];
+const allScopes = scopes.length;
 
 /** Whose key it is, and what it is good for. */
 export type ApiKey = {
@@ -21,9 +22,13 @@ export const KEY_PREFIX = "rck_";
 /** How many random bytes a key has: so many that a plain digest of it cannot be turned back. */
 const KEY_BYTES = 32;
 const NAME = /^[A-Za-z0-9_.-]{1,32}$/;
+/** What `isKeyName` expects, for errors. */
+export const KEY_NAME_TEXT = "1 to 32 characters of A-Z a-z 0-9 _ - .";
 const EXPECTED = "expected name:scopes:sha256:digest, as roomcast key prints it";
 
-const isScope = (word: string): word is Scope => (scopes as readonly string[]).includes(word);
+/** Whether a key can be called so. */
+export const isKeyName = (name: string): boolean => NAME.test(name);
+export const isScope = (word: string): word is Scope => (scopes as readonly string[]).includes(word);
 
 const digestOf = (key: string): Buffer => createHash("sha256").update(key).digest();
 
@@ -33,7 +38,7 @@ const digestOf = (key: string): Buffer => createHash("sha256").update(key).diges
  */
 export function parseApiKey(text: string): Known {
   const [name = "", words = "", algorithm, digest = "", tenant = "", ...rest] = text.split(":");
-  if (!NAME.test(name) || algorithm !== "sha256" || !/^[0-9a-f]{64}$/.test(digest) || rest.length > 0) {
+  if (!isKeyName(name) || algorithm !== "sha256" || !/^[0-9a-f]{64}$/.test(digest) || rest.length > 0) {
     throw new Error(EXPECTED);
   }
   const named = words === "all" ? scopes : words.split("+");
@@ -45,7 +50,8 @@ export function parseApiKey(text: string): Known {
 /** A new key, and its entry for the settings. The key itself is kept nowhere. */
 export function makeApiKey({ name, scopes, tenant }: ApiKey): { readonly key: string; readonly entry: string } {
   const key = KEY_PREFIX + randomBytes(KEY_BYTES).toString("base64url");
-  const entry = `${name}:${[...scopes].join("+")}:sha256:${digestOf(key).toString("hex")}`;
+  const words = scopes.size === allScopes ? "all" : [...scopes].join("+");
+  const entry = `${name}:${words}:sha256:${digestOf(key).toString("hex")}`;
   return { key, entry: tenant === "" ? entry : `${entry}:${tenant}` };
 }
 

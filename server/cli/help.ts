@@ -1,4 +1,5 @@
 /** The texts of `--help`, made from the settings. */
+import { scopes } from "../access/api-keys.js";
 import { rangeOf, type SettingInfo, settingInfos } from "./settings.js";
 
 const WIDTH = 96;
@@ -41,6 +42,7 @@ Usage: roomcast [COMMAND] [OPTIONS]
 Commands:
   serve                starts a node; what happens without a command
   token                makes and checks tokens for clients
+  key                  makes keys for services that use the HTTP API
   nodes                lists the nodes of a cluster
   disconnect USER      ends every session of a user, on all nodes
   remove USER ROOM     takes a user out of a room, on all nodes
@@ -49,6 +51,21 @@ Commands:
 Options:
   --help               this text; roomcast serve --help lists the settings
   --version            the versions of roomcast and Node`;
+}
+
+export function keyHelp(): string {
+  return `Usage: roomcast key --name NAME --scope SCOPE [--scope SCOPE …] [--tenant TENANT] [--json]
+
+Makes a key by which another service uses the HTTP API, and prints two lines: the key, which the
+service sends as Authorization: Bearer …, and its entry for the server's ROOMCAST_API_KEYS, which
+holds a digest and not the key. It is kept nowhere.
+
+Options:
+  --name NAME          what the service is called, 1 to 32 characters of A-Z a-z 0-9 _ - .
+  --scope SCOPE        what the key is good for: ${scopes.slice(0, 4).join(", ")},
+                       ${scopes.slice(4).join(", ")}; or all. Several with commas.
+  --tenant TENANT      the only tenant whose rooms and users it reaches
+  --json               both as one line of JSON`;
 }
 
 export function serveHelp(): string {

@@ -1,6 +1,7 @@
 import { nearest } from "../nearest.js";
 import { versionOf } from "../version.js";
 import { commandsHelp } from "./help.js";
+import { key } from "./key.js";
 import { nodes } from "./nodes.js";
 import { revoke } from "./revoke.js";
 import { serve } from "./serve.js";
@@ -12,7 +13,7 @@ export type Environment = { readonly [name: string]: string | undefined };
 
 /** A command takes what stands behind its name, and sets `process.exitCode`. */
 const commands: { readonly [name: string]: (args: readonly string[], env: Environment) => Promise<void> } = {
-  ...{ serve, token, nodes, disconnect, remove, revoke },
+  ...{ serve, token, key, nodes, disconnect, remove, revoke },
 };
 
 /** Does what the arguments ask for; without a command it serves. Exit code 2 says that the arguments are wrong. */

@@ -16,10 +16,13 @@ export const withSecret = { ROOMCAST_SECRET: SECRET };
 export type Given = { readonly env?: { readonly [name: string]: string }; readonly input?: string };
 type Said = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
-/** Runs `roomcast token` to its end; one that does not come to it is killed. */
-export async function run(args: readonly string[], { env = withSecret, input = "" }: Given = {}): Promise<Said> {
+/** Runs `roomcast token` to its end. */
+export const run = (args: readonly string[], given: Given = {}): Promise<Said> => runCommand(["token", ...args], given);
+
+/** Runs a command of `roomcast` to its end; one that does not come to it is killed. */
+export async function runCommand(args: readonly string[], { env = withSecret, input = "" }: Given = {}): Promise<Said> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(ROOMCAST_|NODE_)/.test(name));
-  const child = spawn(process.execPath, [main, "token", ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ["pipe", "pipe", "pipe"],
     timeout: 60_000,
