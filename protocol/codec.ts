@@ -7,9 +7,10 @@ export type { ClientCodec, CodecName, Wire } from "./client-codec.js";
 
 /** A client's frame as a server takes it: what the application's clients put in stays in the bytes it came in. */
 export type ReceivedFrame =
-  | Exclude<ClientFrame, { type: "publish" | "call" }>
+  | Exclude<ClientFrame, { type: "publish" | "call" | "answer" }>
   | (Omit<ClientFrame<"publish">, "data"> & { readonly data: Payload })
-  | (Omit<ClientFrame<"call">, "data"> & { readonly data: Payload });
+  | (Omit<ClientFrame<"call">, "data"> & { readonly data: Payload })
+  | (Omit<ClientFrame<"answer">, "data"> & { readonly data?: Payload });
 
 /** The frames that end in a list of events, without that list. */
 export type EventsHead =

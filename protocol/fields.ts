@@ -165,6 +165,9 @@ export function withId<T>(id: unknown, read: () => T): T {
   }
 }
 
+/** The id that an error about a client's frame carries: an `answer` has the node's own, which names no request of the client. */
+export const requestId = <T>(type: unknown, id: T): T | undefined => (type === "answer" ? undefined : id);
+
 /** The words for a frame type that the table does not have. */
 export function unknownType(side: Side, got: unknown): ProtocolError {
   return new ProtocolError("type", `one of ${Object.keys(frames[side]).join(", ")}`, describe(got));

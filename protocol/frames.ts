@@ -11,7 +11,7 @@ import type { Position } from "./positions.js";
 
 /** What a field may hold, in TypeScript. The names are the ones that stand in the table. */
 type Kinds = {
-  /** A request's number, chosen by the client; an answer carries it back. */
+  /** A request's number, chosen by the side that asks; an answer carries it back. */
   id: number;
   /** A whole number from 0 to 2^53 - 1. */
   uint: number;
@@ -85,6 +85,7 @@ export const clientFrames = {
   call: { number: 7, fields: { id: "id", method: "event", data: "any" } },
   renew: { number: 8, fields: { id: "id", token: "string" } },
   ping: { number: 9, fields: { id: "id" } },
+  answer: { number: 10, fields: { id: "id", data: "any?", code: "string?", message: "string?" } },
 } as const satisfies { [type: string]: FrameSpec };
 
 /** What a node sends: answers first, then what it sends unasked. */
@@ -122,6 +123,7 @@ export const serverFrames = {
   move: { number: 68, fields: { afterMs: "uint", deadlineMs: "uint", reason: "string" } },
   renew: { number: 69, fields: { expiresInMs: "uint" } },
   heartbeat: { number: 70, fields: {} },
+  call: { number: 71, fields: { id: "id", method: "event", data: "any" } },
 } as const satisfies { [type: string]: FrameSpec };
 
 type OptionalNames<F extends Fields> = { [N in keyof F]: F[N] extends `${string}?` ? N : never }[keyof F];

@@ -2,7 +2,7 @@
 import type { EventsHead, PlainServerFrame, ReceivedFrame, ServerCodec } from "./codec.js";
 import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
-import { isWellFormed, layoutOf, readFields, unknownType, withId } from "./fields.js";
+import { isWellFormed, layoutOf, readFields, requestId, unknownType, withId } from "./fields.js";
 import { JSON_SUBPROTOCOL, parseObject } from "./json.js";
 import { Payload } from "./payload.js";
 import { binaryAsBase64, checkValue, MAX_DATA_DEPTH } from "./plain.js";
@@ -140,7 +140,7 @@ function own(text: string, whole: string): string {
 
 function tooDeep(text: string, deepKey: string): never {
   const { id, type } = outlineOf(text);
-  return withId(id, () => {
+  return withId(requestId(type, id), () => {
     const layout = typeof type === "string" ? layoutOf("client", type) : undefined;
     if (layout === undefined) throw unknownType("client", type);
     const field = layout.fields.some(({ name }) => name === deepKey) ? deepKey : "frame";
@@ -155,10 +155,10 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
   const source = parseObject(wire);
   const text = wire as string;
   const layout = typeof source["type"] === "string" ? layoutOf("client", source["type"]) : undefined;
-  return withId(source["id"], () => {
+  return withId(requestId(source["type"], source["id"]), () => {
     if (layout === undefined) throw unknownType("client", source["type"]);
     const frame = readFields({ type: layout.type }, layout.fields, source, "named", 0) as { [name: string]: unknown };
-    if (layout.type === "publish" || layout.type === "call") {
+    if ("data" in frame) {
       const value = frame["data"];
       if (isSuspect(text)) checkValue(value, "data");
       frame["data"] = Payload.ofJson(data === undefined ? JSON.stringify(value) : own(data, text));
@@ -168,7 +168,9 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
 }
 
 /** The frames that may carry an application's values, and with them binary, are the rare ones. */
-const carriesValues: { readonly [type: string]: true } = { result: true, joined: true, members: true, presence: true };
+const carriesValues: { readonly [type: string]: true } = {
+  ...{ result: true, call: true, joined: true, members: true, presence: true },
+};
 
 function stringify(frame: PlainServerFrame | EventsHead): string {
   return JSON.stringify(frame, carriesValues[frame.type] ? binaryAsBase64 : undefined);

@@ -24,7 +24,7 @@ export function parseObject(text: unknown): { readonly [name: string]: unknown }
 export const json: ClientCodec = {
   name: "json",
   subprotocol: JSON_SUBPROTOCOL,
-  // Only these two carry data, and with it perhaps binary.
+  // Only frames with data may hold binary.
   encode: (frame) => JSON.stringify(frame, "data" in frame ? binaryAsBase64 : undefined),
   decode(wire) {
     const source = parseObject(wire);

@@ -2,7 +2,7 @@
 import type { EventsHead, ReceivedFrame, ServerCodec } from "./codec.js";
 import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
-import { describe, layoutOf, readFields, withId } from "./fields.js";
+import { describe, layoutOf, readFields, requestId, withId } from "./fields.js";
 import { clientFrames, type ServerFrame, serverFrames } from "./frames.js";
 import { faultIn, MSGPACK_SUBPROTOCOL, pack, toArray } from "./msgpack.js";
 import { readValueAt } from "./msgpack-read.js";
@@ -10,9 +10,14 @@ import { type Span, scanFrame } from "./msgpack-scan.js";
 import { Payload } from "./payload.js";
 import { MAX_DATA_DEPTH } from "./plain.js";
 
-/** Where the data stands in the arrays of `publish` and `call`: the number first, then the fields. */
-const dataIndexOf = (type: "publish" | "call") => 1 + Object.keys(clientFrames[type].fields).indexOf("data");
-const DATA_INDEX: { readonly [type: string]: number } = { publish: dataIndexOf("publish"), call: dataIndexOf("call") };
+/** Where the data stands in the arrays of the frames that have some: the number first, then the fields. */
+const DATA_INDEX: { readonly [type: string]: number } = Object.fromEntries(
+  Object.entries(clientFrames).flatMap(([type, { fields }]) => {
+    const index = Object.keys(fields).indexOf("data");
+    return index < 0 ? [] : [[type, 1 + index]];
+  }),
+);
+const NIL = 0xc0;
 
 function decode(wire: string | Uint8Array): ReceivedFrame {
   if (typeof wire === "string") throw new ProtocolError("frame", "a binary message", "a text one", true);
@@ -20,7 +25,7 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
   const type = spans[0] === undefined ? undefined : readValueAt(wire, spans[0].start);
   const layout = typeof type === "number" ? layoutOf("client", type) : undefined;
   const id = spans[1] === undefined ? undefined : readValueAt(wire, spans[1].start);
-  return withId(id, () => {
+  return withId(requestId(layout?.type, id), () => {
     if (layout === undefined) throw new ProtocolError("type", "the number of a frame", fault?.got ?? describe(type));
     if (fault !== undefined) throw faultIn(layout, spans, fault);
     const dataIndex = DATA_INDEX[layout.type];
@@ -28,11 +33,13 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
     const source: unknown[] = [type, id];
     // The data stays as it is, and is not looked at; the rest of the frame is small.
     for (let index = 2; index < spans.length && index <= layout.fields.length; index++) {
-      source.push(index === dataIndex ? true : readValueAt(wire, (spans[index] as Span).start));
+      const { start } = spans[index] as Span;
+      source.push(index === dataIndex && wire[start] !== NIL ? true : readValueAt(wire, start));
     }
     const frame = readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as { [name: string]: unknown };
     // A copy, whatever `slice` means on the array at hand: on a Buffer it is a view.
-    if (data) frame["data"] = Payload.ofMsgpack(new Uint8Array(wire.subarray(data.start, data.end)), data.hasBinary);
+    if (data && "data" in frame)
+      frame["data"] = Payload.ofMsgpack(new Uint8Array(wire.subarray(data.start, data.end)), data.hasBinary);
     return frame as ReceivedFrame;
   });
 }

@@ -1,6 +1,7 @@
 import type { EventsHead, PlainServerFrame, ReceivedFrame, Wire } from "../../protocol/codec.js";
 import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
+import { requestId } from "../../protocol/fields.js";
 import { type Access, ANONYMOUS } from "../access/access.js";
 import type { RoomAction } from "../access/actions.js";
 import { type Beyond, type LimitName, Pace, type SessionLimits, type Usage } from "../access/limits/limits.js";
@@ -11,15 +12,19 @@ import { EngineError } from "../engine/engine.js";
 import { type Hooks, Refusal } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
+import type { Answers } from "./answers.js";
 import type { Identities } from "./identity.js";
 import type { Link } from "./link.js";
 import type { Slices } from "./slices.js";
 import { SmallMap } from "./small-map.js";
 
+/** A frame that has an answer, or is a publish without one. */
+export type Request = Exclude<ReceivedFrame, { type: "answer" }>;
+
 /** What anyone may ask. `greet` answers the hello, `act` everything after it. */
 export interface Verbs {
   greet(session: Session, frame: ReceivedFrame & { type: "hello" }): void | Promise<void>;
-  act(session: Session, frame: ReceivedFrame): void | Promise<void>;
+  act(session: Session, frame: Request): void | Promise<void>;
 }
 
 /** Where a session says what it did: for whoever runs the server. */
@@ -109,6 +114,8 @@ export class Session {
   readonly rooms = new SmallMap<Membership>();
   /** The joins that wait for the application or the engine; a leave in between takes them out. */
   readonly opening = new SmallMap<ReceivedFrame>();
+  /** What the application has asked this session and waits for; most sessions are never asked. */
+  answers: Answers | undefined;
   /** The publishes that wait for the application, one behind the other. */
   publishing: Promise<void> | undefined;
   #waiting = 0;
@@ -159,12 +166,13 @@ export class Session {
     }
     const frame = this.#decode(wire);
     if (frame === undefined) return;
+    const id = requestId(frame.type, frame.id);
     if (beyond !== undefined) {
       const words = `${beyond}: expected at most ${limits[beyond]} ${beyondWords[beyond]}`;
-      this.fail(frame.id, this.limited(beyond, "rate_limited", words, this.#pace.retryMs(now)));
+      this.fail(id, this.limited(beyond, "rate_limited", words, this.#pace.retryMs(now)));
     } else if (length > maxFrameBytes) {
       usage.refused.maxFrameBytes++;
-      this.error(frame.id, "too_large", `frame: expected at most ${maxFrameBytes} bytes, got ${length}`);
+      this.error(id, "too_large", `frame: expected at most ${maxFrameBytes} bytes, got ${length}`);
     } else {
       this.#take(frame, length);
     }
@@ -234,15 +242,19 @@ export class Session {
       if (fits) this.#early.frames.push(frame);
       else {
         const words = "frame: expected fewer requests before the hello is answered";
-        this.fail(frame.id, this.limited("maxRequests", "too_many", words, 100));
+        this.fail(requestId(frame.type, frame.id), this.limited("maxRequests", "too_many", words, 100));
       }
     } else {
       const expected = this.state === "new" ? "hello as the first frame" : "one hello";
-      this.error(frame.id, "bad_request", `type: expected ${expected}, got ${frame.type}`);
+      this.error(requestId(frame.type, frame.id), "bad_request", `type: expected ${expected}, got ${frame.type}`);
     }
   }
 
   #act(frame: ReceivedFrame): void {
+    if (frame.type === "answer") {
+      this.answers?.take(frame);
+      return;
+    }
     if (this.#waiting >= this.context.limits.maxRequests) {
       const limit = this.context.limits.maxRequests;
       const words = `frame: expected at most ${limit} requests without an answer`;
@@ -443,6 +455,7 @@ export class Session {
     this.rooms.clear();
     for (const resolve of this.#drained ?? []) resolve();
     this.#drained = undefined;
+    this.answers?.close();
     this.registry.remove(this);
   }
 }

@@ -1,12 +1,11 @@
 /** Everything that a client may ask, in one place. */
-import type { ReceivedFrame } from "../../protocol/codec.js";
 import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { greet, renew } from "./hello.js";
 import { history } from "./history.js";
 import { join, leave } from "./join.js";
 import { publish } from "./publish.js";
 import { authorized, type Done, given, mayBeAsked, type Received } from "./request.js";
-import type { Session, Verbs } from "./session.js";
+import type { Request, Session, Verbs } from "./session.js";
 
 function call(session: Session, frame: Received<"call">): Done {
   const answerer = session.context.hooks.onCall;
@@ -34,7 +33,7 @@ function members(session: Session, frame: Received<"members">): Done {
   });
 }
 
-function act(session: Session, frame: ReceivedFrame): Done {
+function act(session: Session, frame: Request): Done {
   switch (frame.type) {
     case "join":
       return join(session, frame);

@@ -28,7 +28,7 @@ export function encodeServer(codec: ServerCodec, frame: ServerFrame): Wire {
 
 /** A received frame with its data as a value, as the client gave it. */
 export function opened(frame: ReceivedFrame): object {
-  return "data" in frame ? { ...frame, data: frame.data.value } : frame;
+  return "data" in frame && frame.data !== undefined ? { ...frame, data: frame.data.value } : frame;
 }
 
 /** What a reader of the codec gets where the sender gave `value`: binary is base64 in JSON. */

@@ -25,6 +25,9 @@ export const clientExamples: readonly ClientFrame[] = [
   { type: "call", id: 7, method: "orders/place", data: { sku: "x", count: 2 } },
   { type: "renew", id: 8, token: "t" },
   { type: "ping", id: 9_007_199_254_740_991 },
+  { type: "answer", id: -1, data: { pressed: "ok" } },
+  { type: "answer", id: -2 },
+  { type: "answer", id: -3, code: "unknown_method", message: "this page does not know it" },
 ];
 
 export const serverExamples: readonly ServerFrame[] = [
@@ -83,6 +86,8 @@ export const serverExamples: readonly ServerFrame[] = [
   { type: "move", afterMs: 1500, deadlineMs: 30_000, reason: "shutdown" },
   { type: "renew", expiresInMs: 60_000 },
   { type: "heartbeat" },
+  { type: "call", id: -1, method: "dialog/confirm", data: { text: "Sure?" } },
+  { type: "call", id: -2, method: "ping", data: null },
 ];
 
 /** Bytes that are not of the protocol, or that are in an unusual way. A `msgpack` is hexadecimal. */
@@ -116,6 +121,8 @@ export const tolerated: readonly Input[] = [
   { note: "keys may be escaped", side: "client", json: '{"\\u0074ype":"ping","id":1}' },
   { note: "of two keys with one name the last counts", side: "client", json: '{"type":"ping","id":1,"id":2}' },
   { note: "a pair of escaped surrogates is a character", side: "client", json: publishJson('"\\ud83d\\ude00"') },
+  { note: "a null as the data of an answer is none", side: "client", json: '{"type":"answer","id":1,"data":null}' },
+  { note: "a nil as the data of an answer is none", side: "client", msgpack: "940a01c0a178" },
   { note: "64 levels in data", side: "client", json: publishJson("[".repeat(64) + "]".repeat(64)) },
   { note: "64 levels in data", side: "client", msgpack: publishMsgpack(`${"91".repeat(63)}90`) },
   { note: "a frame type that a client does not know is passed over", side: "server", json: '{"type":"later","id":1}' },
