@@ -42,7 +42,7 @@ export type DeadLetter = {
 };
 
 export type QueueNumbers = {
-  /** Commands that no node has taken, or that wait for another try. */
+  /** Commands that no node has taken, or that wait for another try where the engine can tell those. */
   readonly waiting: number;
   /** Commands that some node has taken, and not acknowledged yet; where the engine cannot tell, those of this node. */
   readonly underWay: number;
@@ -101,7 +101,7 @@ export interface WorkQueue {
 }
 
 /** What happened, as it is recorded. */
-export type RecordKind = "published" | "connected" | "left";
+export type RecordKind = "published" | "connected" | "left" | "node_gone" | "node_back" | "lost";
 
 /** Up to where a room's log is recorded. What else it holds is the engine's own. */
 export type Recorded = { readonly position: Position };
@@ -160,8 +160,8 @@ export interface RecordLog {
   close(): Promise<void>;
 }
 
-/** Both, on one engine, with connections of their own. */
+/** A queue and a record log on one engine, each with connections of its own. */
 export type Queues = {
-  readonly work: WorkQueue;
-  readonly records: RecordLog;
+  openWork(options: WorkQueueOptions): WorkQueue;
+  openRecords(options: RecordLogOptions): RecordLog;
 };

@@ -62,6 +62,8 @@ type Insides = {
     readonly transport: { readonly socket: Socket | undefined };
     subscribe(subscription: Watch): void;
     unsubscribe(subscription: Watch): void;
+    /** Tells the server alone: what is on its way still comes. */
+    unsub(subscription: Watch): void;
   };
 };
 
@@ -123,6 +125,11 @@ export class Connection {
     return this.#nc !== undefined;
   }
 
+  /** The largest payload that the server takes, headers included, in bytes. */
+  get maxPayload(): number {
+    return this.#maxPayload;
+  }
+
   /** Subscribes, now and on every later connection. The server has it once a `flush` after it has resolved. */
   watch(subject: string, take: (message: Incoming) => void): Watch {
     const watch = new Watch(subject, take);
@@ -134,6 +141,11 @@ export class Connection {
   unwatch(watch: Watch): void {
     if (!this.#watches.delete(watch) || this.#insides === undefined) return;
     if (watch.on === this.#insides) this.#insides.unsubscribe(watch);
+  }
+
+  /** Asks the server for nothing more of it. What is on its way still comes, until a `flush` after this has resolved. */
+  quiet(watch: Watch): void {
+    if (this.#watches.has(watch) && watch.on === this.#insides) this.#insides?.unsub(watch);
   }
 
   #subscribe(watch: Watch): void {

@@ -8,6 +8,14 @@ export type NatsMessage = {
 
 const NOTHING = Buffer.alloc(0);
 
+/** The value of a header, `undefined` where there is none. Other clients leave out the blank, or write several. */
+export function headerIn(head: string, name: string): string | undefined {
+  const mark = `\r\n${name}:`;
+  const start = head.indexOf(mark);
+  if (start < 0) return undefined;
+  return head.slice(start + mark.length, head.indexOf("\r\n", start + mark.length)).trimStart();
+}
+
 /** A message from NATS. Nothing of it is kept: its data is a view of all that came with it. */
 export class Incoming {
   readonly #message: NatsMessage;
@@ -36,7 +44,8 @@ export class Incoming {
     return Buffer.from(bytes.buffer, bytes.byteOffset + head, bytes.length - head);
   }
 
-  #text(): string {
+  /** The headers as they stand in the protocol, each byte a character; "" where there are none. */
+  get head(): string {
     if (this.#head !== undefined) return this.#head;
     const bytes = this.#message._rdata ?? NOTHING;
     const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(this.#headLength, bytes.length)).toString(
@@ -48,17 +57,13 @@ export class Incoming {
 
   /** The status that NATS itself answers with, 503 where nobody is there to answer; 0 where there is none. */
   get status(): number {
-    const code = /^NATS\/1\.0 (\d{3})/.exec(this.#text())?.[1];
+    const code = /^NATS\/1\.0 (\d{3})/.exec(this.head)?.[1];
     return code === undefined ? 0 : Number(code);
   }
 
   /** The value of a header, `undefined` where there is none. */
   header(name: string): string | undefined {
-    const text = this.#text();
-    const mark = `\r\n${name}: `;
-    const start = text.indexOf(mark);
-    if (start < 0) return undefined;
-    return text.slice(start + mark.length, text.indexOf("\r\n", start + mark.length));
+    return headerIn(this.head, name);
   }
 
   /** The data as JSON; `undefined` where it is none. */

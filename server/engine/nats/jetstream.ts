@@ -36,6 +36,7 @@ export type StreamConfig = {
   readonly duplicate_window?: number;
   readonly max_msgs?: number;
   readonly max_msgs_per_subject?: number;
+  readonly max_msg_size?: number;
   readonly allow_direct?: boolean;
   readonly republish?: { readonly src: string; readonly dest: string };
   readonly mirror?: object;
@@ -49,6 +50,7 @@ export type StreamInfo = {
   readonly state: {
     readonly first_seq: number;
     readonly last_seq: number;
+    readonly messages: number;
     /** The events of each subject that was asked for. */
     readonly subjects?: { readonly [subject: string]: number };
   };
@@ -57,7 +59,14 @@ export type StreamInfo = {
 export type Ack = { readonly stream: string; readonly seq: number; readonly duplicate?: boolean };
 
 /** A message in a stream. */
-export type Stored = { readonly seq: number /** Unix milliseconds. */; readonly time: number; readonly data: Buffer };
+export type Stored = {
+  readonly seq: number;
+  /** Unix milliseconds. */
+  readonly time: number;
+  readonly data: Buffer;
+  /** The headers as they stand in the protocol: see `headerIn`. */
+  readonly head: string;
+};
 
 type Answer = { readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string } };
 
@@ -156,9 +165,15 @@ export class JetStream {
   }
 
   /** Publishes where the subject's last message has this number; `undefined` where it has another. */
-  async publishAfter(subject: string, data: Uint8Array, last: number): Promise<Ack | undefined> {
+  async publishAfter(
+    subject: string,
+    data: Uint8Array,
+    last: number,
+    more: { readonly [name: string]: string } = {},
+  ): Promise<Ack | undefined> {
     try {
-      return await this.publish(subject, data, headerBytes({ "Nats-Expected-Last-Subject-Sequence": String(last) }));
+      const headers = { ...more, "Nats-Expected-Last-Subject-Sequence": String(last) };
+      return await this.publish(subject, data, headerBytes(headers));
     } catch (error) {
       if (error instanceof JetStreamError && error.code === WRONG_LAST_SEQUENCE) return undefined;
       throw error;
@@ -191,6 +206,12 @@ export class JetStream {
     return direct ? this.#direct(stream, which) : this.#byLeader(stream, which);
   }
 
+  /** Asks for something that is confirmed with any answer at all, such as an acknowledgement. */
+  async confirm(subject: string, words: string): Promise<void> {
+    const reply = await this.#request(subject, Buffer.from(words));
+    if (reply.status === NO_RESPONDERS) throw new EngineError("unavailable", "NATS: the stream's consumer is away");
+  }
+
   /** The message with this number, whatever its subject. */
   async at(stream: string, seq: number, direct: boolean): Promise<Stored | undefined> {
     return direct ? this.#direct(stream, { seq }) : this.#byLeader(stream, { seq });
@@ -204,10 +225,22 @@ export class JetStream {
   }
 
   async #byLeader(stream: string, which: object): Promise<Stored | undefined> {
-    type Got = { readonly message: { readonly seq: number; readonly time: string; readonly data?: string } };
+    type Got = {
+      readonly message: {
+        readonly seq: number;
+        readonly time: string;
+        readonly data?: string;
+        readonly hdrs?: string;
+      };
+    };
     try {
       const { message } = await this.call<Got>(`STREAM.MSG.GET.${stream}`, which);
-      return { seq: message.seq, time: Date.parse(message.time), data: Buffer.from(message.data ?? "", "base64") };
+      return {
+        seq: message.seq,
+        time: Date.parse(message.time),
+        data: Buffer.from(message.data ?? "", "base64"),
+        head: Buffer.from(message.hdrs ?? "", "base64").toString("latin1"),
+      };
     } catch (error) {
       if (error instanceof JetStreamError && error.code === NO_MESSAGE_FOUND) return undefined;
       throw error;
@@ -221,5 +254,6 @@ function storedOf(reply: Incoming): Stored {
     seq: Number(reply.header("Nats-Sequence")),
     time: Date.parse(reply.header("Nats-Time-Stamp") ?? ""),
     data: reply.data,
+    head: reply.head,
   };
 }
