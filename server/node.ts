@@ -9,6 +9,7 @@ import type { Jwks } from "./access/tokens/jwks.js";
 import type { Cluster, Count, Counts, NodeInfo } from "./cluster/cluster.js";
 import type { Settings } from "./config.js";
 import { comeBack, Drain } from "./drain.js";
+import type { DecisionCache } from "./hooks/decision-cache.js";
 import type { Log } from "./log.js";
 import type { MetricsSource } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
@@ -107,6 +108,7 @@ type Parts = {
   readonly cluster: Cluster;
   readonly revoking: Revoking;
   readonly jwks: Jwks | undefined;
+  readonly decisions: DecisionCache;
   readonly metrics: MetricsSource;
   readonly failed: (error: unknown) => void;
   readonly onClosing: () => void;
@@ -135,6 +137,7 @@ export class Node implements Server {
       }
     } catch (error) {
       listener.stop();
+      this.#parts.decisions.close();
       await rooms.close();
       throw error;
     }
@@ -189,7 +192,7 @@ export class Node implements Server {
     if (from !== undefined && !isUser(from)) {
       throw new ProtocolError("from", `1 to ${MAX_USER_LENGTH} characters`, describe(from));
     }
-    const payload = Payload.ofValue(data);
+    const payload = data instanceof Payload ? data : Payload.ofValue(data);
     const { maxFrameBytes } = this.settings;
     // A larger one would be more than a slow reader may have waiting: it would be cut off at it, over and over.
     if (!payload.isWithin(maxFrameBytes)) {
@@ -269,6 +272,7 @@ export class Node implements Server {
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
     const { listener, sockets, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
+    const { decisions } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
@@ -278,6 +282,7 @@ export class Node implements Server {
     jwks?.close();
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
     await lookUntil(() => sessions.pending === 0, until);
+    decisions.close();
     try {
       await cluster.close();
       await revoking.close();

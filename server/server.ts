@@ -1,6 +1,7 @@
 import { ProtocolError } from "../protocol/codes.js";
 import { kindOf } from "../protocol/names.js";
 import type { Position } from "../protocol/positions.js";
+import { ApiKeys } from "./access/api-keys.js";
 import { Usage } from "./access/limits/limits.js";
 import { Permissions } from "./access/permissions.js";
 import type { Revoke } from "./access/revocations/revocation.js";
@@ -8,10 +9,12 @@ import { Revocations } from "./access/revocations/revocations.js";
 import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
 import type { Tokens } from "./access/tokens/tokens.js";
-import { Cluster, type Count, type Counts, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
+import { Api } from "./api/api.js";
+import { Cluster, type Count, type Counts, NODES_ROOM, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import type { Broker } from "./engine/engine.js";
-import { type EngineDemands, openEngine } from "./engine/open.js";
+import { type EngineDemands, openEngine, openStore } from "./engine/open.js";
+import { DecisionCache } from "./hooks/decision-cache.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
@@ -24,6 +27,7 @@ import { Sessions } from "./session/sessions.js";
 import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
 import { jwksOf, secretsOf, tokensOf } from "./token-checks.js";
+import { apiRoutes } from "./transport/api-routes.js";
 import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
 import { isLoopback } from "./transport/upgrade.js";
@@ -126,13 +130,20 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const isOpen = options.authenticate === undefined && options.authorize === undefined && !tokens.configured;
   const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
   const revocations = new Revocations();
+  const decides = settings.hooks.connect !== undefined || settings.hooks.join !== undefined;
+  const store = decides ? await openStore(settings, "hooks", log) : undefined;
+  const decisions = new DecisionCache({ ...settings, store });
   const rooms = new Rooms({
     openBroker: await openEngine(settings, demandsOf(settings), log),
     fanout: sockets,
     rulesFor,
     reserved: {
       deliver: (room, events) => revoking.deliver(room, events) || cluster.deliver(room, events),
-      suspect: (room) => revoking.suspect(room) || cluster.suspect(),
+      suspect: (room) => {
+        // What the others have forgotten meanwhile, this node has not heard of.
+        if (room === NODES_ROOM) decisions.clear();
+        return revoking.suspect(room) || cluster.suspect();
+      },
     },
     lingerMs: settings.lingerMs,
     checkMs: settings.checkMs,
@@ -180,6 +191,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const [engine = "memory"] = enginesIn(settings);
   const revoking = new Revoking({ broker: rooms.broker, engine, revocations, maxTokenLifeMs, enforce, log });
   const problems = (): string[] => [...(state === "ready" ? [] : [state]), ...server.problems()];
+  const api = new Api({
+    app: () => server,
+    keys: new ApiKeys(settings.apiKeys),
+    isOpen: loopback && isOpen && settings.apiKeys.length === 0 && settings.hooks.connect === undefined,
+    log,
+  });
+  apiRoutes(listener, api, { maxBytes: settings.apiMaxBytes, origins: settings.origins }, failed);
   listener.serve(httpRoutes({ problems, engines: enginesIn(settings), page: settings.page }), failed);
   const onClosing = () => {
     state = "closing";
@@ -210,6 +228,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     cluster,
     revoking,
     jwks,
+    decisions,
     metrics,
     failed,
     onClosing,

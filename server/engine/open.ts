@@ -3,6 +3,7 @@ import { Apart } from "./apart.js";
 import { ByKind } from "./by-kind.js";
 import type { Broker, EngineName, LogRules, OpenBroker } from "./engine.js";
 import { MemoryBroker, MemoryLog } from "./memory.js";
+import type { SharedStore } from "./store.js";
 
 export type EngineOptions = {
   /** The most that the memory engine's events may weigh, in bytes. */
@@ -70,6 +71,18 @@ export async function openEngine(options: EngineOptions, demands: EngineDemands,
     const all = brokers.size === 1 && only !== undefined ? only : new ByKind(brokers, engineOf);
     return ownRoom === undefined || openOwn === undefined ? all : new Apart(ownRoom, openOwn(deliver, suspect), all);
   };
+}
+
+/** The longest that an answer of a store is waited for, in milliseconds: what is in it can also be had elsewhere. */
+const STORE_MS = 500;
+
+/** Opens a store that nodes share, where Redis is configured. `purpose` is a part of its names. */
+export async function openStore(options: EngineOptions, purpose: string, log: Log): Promise<SharedStore | undefined> {
+  const { redis: shards, redisUsername: username, redisPassword: password, namespace, probeMs } = options;
+  if (shards.length === 0) return undefined;
+  const { RedisStore } = await import("./redis/store.js");
+  const timeoutMs = Math.min(STORE_MS, options.engineTimeoutMs);
+  return new RedisStore({ shards, username, password, namespace, purpose, timeoutMs, probeMs, log });
 }
 
 function natsOptions(options: EngineOptions, log: Log) {

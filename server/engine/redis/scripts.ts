@@ -21,6 +21,14 @@ export const scripts = {
   history: read("history"),
   leave: read("leave"),
   adopt: read("adopt"),
+  queueAdd: read("queue-add"),
+  queueClaim: read("queue-claim"),
+  queueSettle: read("queue-settle"),
+  recordAppend: read("record-append"),
+  recordAfter: read("record-after"),
+  recordMarks: read("record-marks"),
+  countUp: read("count-up"),
+  remembered: read("remembered"),
 } as const;
 
 export const allScripts: readonly Script[] = Object.values(scripts);
