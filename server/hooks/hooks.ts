@@ -24,6 +24,14 @@ export type AuthenticateQuestion = {
   readonly origin?: string | undefined;
   /** The IP address of the client: the other end of the TCP connection, or what a balancer in `trustProxy` says of it. */
   readonly address: string;
+  /** Left out at a hello. A session shows a newer token: whose it is; the answer has to be of the same user and tenant. */
+  readonly renewal?: Renewal | undefined;
+};
+
+export type Renewal = {
+  readonly user?: string | undefined;
+  readonly tenant?: string | undefined;
+  readonly session: string;
 };
 
 type Asker = {
@@ -78,6 +86,14 @@ export class Refusal extends Error {
 /** How long a hook may take, in milliseconds. */
 export const HOOK_TIMEOUT_MS = 10_000;
 
+const bounded = new WeakSet<object>();
+
+/** Says of an answer that it comes, or fails, within a time of its own: `inTime` leaves it alone. */
+export function hasLimit<T>(answer: Promise<T>): Promise<T> {
+  bounded.add(answer);
+  return answer;
+}
+
 /** Applications in plain JavaScript also hand over promises that are none of this realm's class. */
 function isPending<T>(answer: Answer<T>): answer is Promise<T> {
   return typeof (answer as { then?: unknown } | null | undefined)?.then === "function";
@@ -88,7 +104,7 @@ function isPending<T>(answer: Answer<T>): answer is Promise<T> {
  * rejects with what the hook threw, or with a `Refusal` of code `timeout`.
  */
 export function inTime<T>(answer: Answer<T>): Answer<T> {
-  if (!isPending(answer)) return answer;
+  if (!isPending(answer) || bounded.has(answer)) return answer;
   return new Promise<T>((resolve, reject) => {
     const late = new Refusal("timeout", `the application did not answer within ${HOOK_TIMEOUT_MS} ms`, 1000);
     const timer = setTimeout(() => reject(late), HOOK_TIMEOUT_MS);

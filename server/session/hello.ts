@@ -138,12 +138,13 @@ function ticketOf({ id, access, context }: Session, token: string | undefined): 
 export async function renew(session: Session, frame: Received<"renew">): Promise<void> {
   const { identities, permissions } = session.context;
   const { origin, address } = session.link;
-  const access = await inTime(identities.authenticate({ token: frame.token, origin, address }));
+  const { user, tenant } = session.access;
+  const renewal = { user, ...(tenant === "" ? {} : { tenant }), session: session.id };
+  const access = await inTime(identities.authenticate({ token: frame.token, origin, address, renewal }));
   // Its end came first: the registry must not take up again what it has let go.
   if (session.state !== "open") return;
   const problem = access === undefined ? UNKNOWN : permissions.whyRevoked(access);
   if (access === undefined || problem !== undefined) throw new Refusal("unauthorized", problem ?? UNKNOWN);
-  const { user, tenant } = session.access;
   if (access.user !== user || access.tenant !== tenant) {
     throw new Refusal("forbidden", "token: expected one of the same user");
   }
