@@ -1,0 +1,96 @@
+/** The API of one node: who asks for what, and the answer. */
+import type { ApiKey, ApiKeys } from "../access/api-keys.js";
+import type { Log } from "../log.js";
+import type { Application } from "./application.js";
+import { Callers, checkScope } from "./callers.js";
+import type { Operation } from "./operation.js";
+import { operations } from "./operations.js";
+import { type Answer, problemOf, toldBy } from "./problems.js";
+import { readBody, readInput, readQuery } from "./read.js";
+
+/** What a request says, apart from its body. */
+export type Head = {
+  /** The path's parameters, decoded. */
+  readonly params: { readonly [name: string]: string };
+  /** What stands behind the `?`. */
+  readonly query: string;
+  readonly caller: ApiKey;
+  /** The `Idempotency-Key`, where there is one. */
+  readonly key: string | undefined;
+};
+
+export const statusClasses = ["2xx", "4xx", "5xx"] as const;
+/** How many requests were answered, by operation and the class of the answer's status. */
+export type RequestCounts = { readonly [operation: string]: { [status in (typeof statusClasses)[number]]: number } };
+
+const JSON_HEADERS = { "content-type": "application/json" } as const;
+
+export type ApiOptions = {
+  /** Asked at each request: a node is there once it listens. */
+  readonly app: () => Application;
+  readonly keys: ApiKeys;
+  /** Nobody is asked for a key. */
+  readonly isOpen: boolean;
+  readonly log: Log;
+};
+
+export class Api {
+  readonly requests: RequestCounts = Object.fromEntries(
+    operations.map(({ id }) => [id, { "2xx": 0, "4xx": 0, "5xx": 0 }]),
+  );
+  readonly callers: Callers;
+  readonly #app: () => Application;
+  readonly #log: Log;
+
+  constructor({ app, keys, isOpen, log }: ApiOptions) {
+    this.callers = new Callers(keys, isOpen);
+    this.#app = app;
+    this.#log = log;
+  }
+
+  /** Whose request it is. Throws `Refusal` where it is nobody's, or the key is not good for the operation. */
+  callerOf(operation: Operation, authorization: string): ApiKey {
+    const caller = this.callers.of(authorization);
+    checkScope(caller, operation.scope);
+    return caller;
+  }
+
+  /** Does what was asked for, and answers. Never throws, and never rejects. */
+  answer(operation: Operation, { params, query, caller, key }: Head, bytes: Buffer): Promise<Answer> {
+    try {
+      const input = readInput(operation, params, readQuery(query, operation.query), readBody(bytes));
+      return operation.run(this.#app(), input, { caller, key }).then(
+        (answer) => this.#done(operation, answer),
+        (error: unknown) => this.failed(operation, error),
+      );
+    } catch (error) {
+      return Promise.resolve(this.failed(operation, error));
+    }
+  }
+
+  #done(operation: Operation, answer: object): Answer {
+    this.#count(operation, 200);
+    const status = operation.isPartial?.(answer) === true ? 207 : 200;
+    return { status, headers: JSON_HEADERS, body: JSON.stringify(answer) };
+  }
+
+  /** The answer for what went wrong. */
+  failed(operation: Operation, error: unknown): Answer {
+    if (toldBy(error) === undefined) {
+      this.#log.error("an unexpected error", { operation: operation.id, error: String(error) });
+    }
+    const answer = problemOf(error);
+    this.#count(operation, answer.status);
+    return answer;
+  }
+
+  /** The answer for a request that is for no operation. */
+  refused(error: Error): Answer {
+    return problemOf(error);
+  }
+
+  #count(operation: Operation, status: number): void {
+    const counts = this.requests[operation.id];
+    if (counts !== undefined) counts[status < 400 ? "2xx" : status < 500 ? "4xx" : "5xx"]++;
+  }
+}
