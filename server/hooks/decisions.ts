@@ -33,7 +33,11 @@ export type Question = {
  * Whose decisions are forgotten: a user's, else those about a room, else a tenant's, else all. A user or a room without a
  * tenant is one of a server without tenants. Where there are both, all of the user's are: more than was asked.
  */
-export type Forget = { readonly tenant?: string; readonly user?: string; readonly room?: string };
+export type Forget = {
+  readonly tenant?: string | undefined;
+  readonly user?: string | undefined;
+  readonly room?: string | undefined;
+};
 
 export interface Decisions {
   /**
