@@ -2,6 +2,7 @@
 import { Counter, Gauge, Registry } from "prom-client";
 import type { AddressReason } from "./access/limits/address-limits.js";
 import type { LimitName } from "./access/limits/limits.js";
+import type { HookNumbers } from "./application.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { RefusalReason } from "./transport/admission.js";
 
@@ -42,6 +43,8 @@ export type NodeNumbers = {
   readonly publishedBytes: number;
   /** How much of the engines cannot be reached now. */
   readonly problems: number;
+  /** Posts to hooks, by the hook and what became of them, totals; seconds that they took; the state of circuits. */
+  readonly hooks: HookNumbers;
 };
 
 /** Where the numbers of a node come from: asked at each scrape. */
@@ -51,16 +54,16 @@ export type MetricsSource = {
   readonly numbers: () => NodeNumbers;
 };
 
-/** A metric, and what it says: one number, or one for each value of its only label. */
+/** A metric, and what it says: one number, or one for each value of its label. */
 type Definition<Source> = {
   readonly name: string;
   readonly help: string;
   readonly kind: "gauge" | "counter";
   /**
-   * The only label. Its values are words that stand in the code: rooms, users or addresses would be a series each, and
-   * every one be kept.
+   * The label, or two; values of two are told with a space between them. They are words that stand in the code: rooms,
+   * users or addresses would be a series each, and every one be kept.
    */
-  readonly label?: string;
+  readonly label?: string | readonly [string, string];
   readonly read: (source: Source) => number | Readonly<Record<string, number>>;
 };
 
@@ -154,6 +157,30 @@ const ofNode: readonly Definition<NodeNumbers>[] = [
   },
 ];
 
+const ofHooks: readonly Definition<NodeNumbers>[] = [
+  {
+    name: "roomcast_hook_calls_total",
+    help: "Posts to hooks, by the hook and what became of them: answered, rejected (a status from 400 to 499), failed, timeout; not sent: refused (the circuit was open), busy (too many waited).",
+    kind: "counter",
+    label: ["hook", "result"],
+    read: ({ hooks }) => hooks.calls,
+  },
+  {
+    name: "roomcast_hook_seconds_total",
+    help: "How long hooks were waited for, all posts together.",
+    kind: "counter",
+    label: "hook",
+    read: ({ hooks }) => hooks.seconds,
+  },
+  {
+    name: "roomcast_hook_circuit",
+    help: "The state that the circuit of a hook is in is 1, the others are 0: closed, open (it is not asked), half_open (it is asked one thing, to see).",
+    kind: "gauge",
+    label: ["hook", "state"],
+    read: ({ hooks }) => hooks.circuits,
+  },
+];
+
 // Named as most programs name them, so that dashboards fit.
 const ofProcess: readonly Definition<ProcessNumbers>[] = [
   {
@@ -220,11 +247,14 @@ const BUILD_INFO = {
   help: "Always 1: the name of this node, and its version.",
 };
 
+const labelsOf = (label: string | readonly string[] = []): readonly string[] =>
+  typeof label === "string" ? [label] : label;
+
 /** All metrics there are. */
 export const metricInfos: readonly MetricInfo[] = [
   { ...BUILD_INFO, type: "gauge" },
-  ...[...ofNode, ...ofProcess].map(({ name, kind, label, help }) => {
-    return { name, type: kind, labels: label === undefined ? [] : [label], help };
+  ...[...ofNode, ...ofHooks, ...ofProcess].map(({ name, kind, label, help }) => {
+    return { name, type: kind, labels: labelsOf(label), help };
   }),
 ];
 
@@ -237,7 +267,7 @@ export class Metrics {
     const { name, labels, help } = BUILD_INFO;
     const info = new Gauge({ name, help, labelNames: labels, registers: [this.#registry] });
     info.set({ node: source.node, version: source.version }, 1);
-    for (const definition of ofNode) define(this.#registry, source.numbers, definition);
+    for (const definition of [...ofNode, ...ofHooks]) define(this.#registry, source.numbers, definition);
     for (const definition of ofProcess) define(this.#registry, () => this.#process, definition);
   }
 
@@ -258,11 +288,15 @@ export class Metrics {
 
 function define<Source>(registry: Registry, source: () => Source, definition: Definition<Source>): void {
   const { name, help, kind, label, read } = definition;
-  const options = { name, help, labelNames: label === undefined ? [] : [label], registers: [registry] };
+  const labels = labelsOf(label);
+  const options = { name, help, labelNames: labels, registers: [registry] };
   const values = (): [labels: { [label: string]: string }, value: number][] => {
     const value = read(source());
     if (label === undefined || typeof value === "number") return [[{}, Number(value)]];
-    return Object.entries(value).map(([word, number]) => [{ [label]: word }, number]);
+    return Object.entries(value).map(([words, number]) => {
+      const each = labels.length === 1 ? [words] : words.split(" ");
+      return [Object.fromEntries(labels.map((one, index) => [one, each[index] ?? ""])), number];
+    });
   };
   if (kind === "gauge") {
     new Gauge({

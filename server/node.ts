@@ -6,9 +6,24 @@ import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import type { Revoke } from "./access/revocations/revocation.js";
 import type { Jwks } from "./access/tokens/jwks.js";
-import type { Cluster, Count, Counts, NodeInfo } from "./cluster/cluster.js";
+import type { Application } from "./application.js";
+import type { Forget } from "./cluster/asks.js";
+import type { Answered, Cluster, Count, Counts, NodeInfo } from "./cluster/cluster.js";
+import {
+  type Called,
+  type CallOptions,
+  callUser,
+  forgetEverywhere,
+  listMembers,
+  listRooms,
+  type MembersPage,
+  type PageOptions,
+  type RoomsOptions,
+  type RoomsPage,
+} from "./cluster/everywhere.js";
 import type { Settings } from "./config.js";
 import { comeBack, Drain } from "./drain.js";
+import { type HistoryOptions, type HistoryPage, readHistory } from "./history.js";
 import type { DecisionCache } from "./hooks/decision-cache.js";
 import type { Log } from "./log.js";
 import type { MetricsSource } from "./metrics.js";
@@ -16,23 +31,10 @@ import { MetricsPort } from "./metrics-port.js";
 import type { Revoking } from "./revoking.js";
 import { fullName } from "./room/names.js";
 import type { Rooms } from "./room/rooms.js";
+import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import type { Sessions } from "./session/sessions.js";
 import type { Listener } from "./transport/listener.js";
 import type { WebSockets } from "./transport/websocket.js";
-
-export type PublishOptions = {
-  /** Names this publish: the same key from the same sender within the window is not a second event. */
-  readonly key?: string;
-  /** The user it is from. */
-  readonly from?: string;
-  /** Whose room it is; left out: the room of a server without tenants. */
-  readonly tenant?: string;
-};
-
-export type TenantOptions = {
-  /** Whose user or room it is; left out: one of a server without tenants. */
-  readonly tenant?: string | undefined;
-};
 
 /** How often it is looked whether something has come about, in milliseconds. */
 const LOOK_MS = 10;
@@ -40,62 +42,6 @@ const LOOK_MS = 10;
 /** Resolves once it has come about, or at `until`, as `performance.now()` counts. */
 export async function lookUntil(done: () => boolean, until: number): Promise<void> {
   while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));
-}
-
-/** A running node. */
-export interface Server {
-  /** The TCP port it listens on. */
-  readonly port: number;
-  /** `http://host:port` */
-  readonly url: string;
-  /** `http://host:port/metrics`, where `metricsPort` is set. */
-  readonly metricsUrl: string | undefined;
-  readonly settings: Settings;
-  /** How many clients are connected, those included that have not said hello. */
-  readonly connections: number;
-  /** How many rooms are open: with someone here, or lingering. */
-  readonly openRooms: number;
-  /** What of the engines cannot be reached now, a line each; empty when everything works. */
-  problems(): readonly string[];
-  /** The nodes that are there, this one first: those that gave a sign of life within `leaseMs`. */
-  nodes(): readonly NodeInfo[];
-  /**
-   * Closes every session of the user, on all nodes (close code 4201: the SDK does not come back by itself). Whether the
-   * user may come back is for `authenticate` to say. Resolves with how many there were. Rejects with `ProtocolError` for
-   * what cannot be a user, and with `EngineError` where the other nodes cannot be asked; it is done on this one then too.
-   */
-  disconnect(user: string, options?: TenantOptions): Promise<Count>;
-  /** Takes the user's sessions out of the room, on all nodes, and tells each. Resolves and rejects as `disconnect` does. */
-  remove(user: string, room: string, options?: TenantOptions): Promise<Count>;
-  /**
-   * Takes back a token, all of a user's tokens, a user's right to be connected, or actions in rooms, on all nodes, until
-   * the tokens that allow it have expired. Sessions that it concerns are closed (code 4200) or taken out of the rooms.
-   * Resolves once it is in the log that all nodes read, and done on this one. Rejects with `ProtocolError` for what cannot
-   * be, naming the field, and with `EngineError` where the log cannot be written now: it is done on this node then too, and
-   * is written later.
-   */
-  revoke(what: Revoke): Promise<void>;
-  /** How many clients and open rooms there are, on all nodes. Rejects with `EngineError` where they cannot be asked. */
-  counts(): Promise<Counts>;
-  /** How many clients are in the room, on all nodes. Rejects as `counts` does, and with `ProtocolError`. */
-  count(room: string, options?: TenantOptions): Promise<Count>;
-  /**
-   * Publishes an event, as the application. Resolves once it is in the log, with its position; with `undefined` in a
-   * room without history. Rejects with `ProtocolError` for names or data that cannot travel, and with `EngineError`.
-   */
-  publish(room: string, event: string, data: unknown, options?: PublishOptions): Promise<Position | undefined>;
-  /**
-   * Ends without any client noticing: `/ready` says no, load balancers have `noticeMs` to see it, then each client is
-   * told to move to another node, in its turn within `drainMs`, and is served until it is there. Those who have not moved shortly
-   * before `deadlineMs` are closed as by `close`. Where there is no other node to move to, it is `close`. Resolves
-   * once everything has ended, after `deadlineMs` at the latest.
-   */
-  drain(): Promise<void>;
-  /**
-   * Takes no new connections, tells every client to come back (close code 4100, each after a delay of its own), waits
-   * for publishes under way and ends. Resolves after `deadlineMs` at the latest. Cuts a drain short.
-   */
-  close(): Promise<void>;
 }
 
 type Parts = {
@@ -109,6 +55,7 @@ type Parts = {
   readonly revoking: Revoking;
   readonly jwks: Jwks | undefined;
   readonly decisions: DecisionCache;
+  readonly application: Application;
   readonly metrics: MetricsSource;
   readonly failed: (error: unknown) => void;
   readonly onClosing: () => void;
@@ -232,6 +179,26 @@ export class Node implements Server {
     return this.#parts.cluster.count(room, tenant);
   }
 
+  rooms(options?: RoomsOptions): Promise<RoomsPage> {
+    return listRooms(this.#parts.cluster, options);
+  }
+
+  members(room: string, options?: PageOptions): Promise<MembersPage> {
+    return listMembers(this.#parts.cluster, room, options);
+  }
+
+  history(room: string, options?: HistoryOptions): Promise<HistoryPage> {
+    return readHistory(this.#parts.rooms, room, options);
+  }
+
+  call(user: string, method: string, data: unknown, options?: CallOptions): Promise<Called> {
+    return callUser(this.#parts.cluster, user, method, data, options);
+  }
+
+  forget(what: Forget = {}): Promise<Answered> {
+    return forgetEverywhere(this.#parts.cluster, what);
+  }
+
   drain(): Promise<void> {
     this.#closing ??= this.#end(() => this.#moveClients());
     return this.#closing;
@@ -282,6 +249,7 @@ export class Node implements Server {
     jwks?.close();
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
     await lookUntil(() => sessions.pending === 0, until);
+    this.#parts.application.close();
     decisions.close();
     try {
       await cluster.close();

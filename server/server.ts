@@ -10,18 +10,32 @@ import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
 import type { Tokens } from "./access/tokens/tokens.js";
 import { Api } from "./api/api.js";
-import { Cluster, type Count, type Counts, NODES_ROOM, type NodeActions, type NodeInfo } from "./cluster/cluster.js";
+import { Application } from "./application.js";
+import type { Forget } from "./cluster/asks.js";
+import {
+  type Answered,
+  Cluster,
+  type Count,
+  type Counts,
+  NODES_ROOM,
+  type NodeActions,
+  type NodeInfo,
+} from "./cluster/cluster.js";
+import type { Called, CallOptions, MembersPage, PageOptions, RoomsOptions, RoomsPage } from "./cluster/everywhere.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine, openStore } from "./engine/open.js";
+import type { HistoryOptions, HistoryPage } from "./history.js";
 import { DecisionCache } from "./hooks/decision-cache.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
+import { type HookHeaders, type VerifyHookOptions, verifyHook } from "./hooks/signature.js";
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
-import { lookUntil, Node, type PublishOptions, type Server, type TenantOptions } from "./node.js";
+import { lookUntil, Node } from "./node.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
 import { fullName, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
+import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
 import { Sessions } from "./session/sessions.js";
 import { Slices } from "./session/slices.js";
@@ -44,19 +58,31 @@ export type {
   PublishQuestion,
 } from "./hooks/hooks.js";
 export type {
+  Answered,
+  Called,
+  CallOptions,
   Count,
   Counts,
+  Forget,
+  HistoryOptions,
+  HistoryPage,
+  HookHeaders,
   Log,
+  MembersPage,
   NodeInfo,
+  PageOptions,
   Position,
   PublishOptions,
   Revoke,
+  RoomsOptions,
+  RoomsPage,
   Server,
   Settings,
   SettingsInput,
   TenantOptions,
+  VerifyHookOptions,
 };
-export { ConfigError, ListenError, ProtocolError, Refusal };
+export { ConfigError, ListenError, ProtocolError, Refusal, verifyHook };
 
 /** Settings as in `docs/operations.md`, and the application's hooks. */
 export type ServerOptions = SettingsInput &
@@ -94,7 +120,7 @@ function turnClock(): { turn(): number; now(): number } {
 }
 
 /** The application says who its clients are, or their tokens do; without either nobody is asked. */
-function identitiesOf({ authenticate }: ServerOptions, tokens: Tokens, rules: AccessRules): Identities {
+function identitiesOf({ authenticate }: Hooks, tokens: Tokens, rules: AccessRules): Identities {
   if (authenticate !== undefined) return byHook(authenticate);
   return tokens.configured ? byTokens(tokens, rules.admitsAnonymous) : everyone;
 }
@@ -127,12 +153,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const rulesFor = rulesOf(settings);
   const jwks = jwksOf(settings, log);
   const tokens = tokensOf(settings, jwks);
-  const isOpen = options.authenticate === undefined && options.authorize === undefined && !tokens.configured;
-  const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
   const revocations = new Revocations();
   const decides = settings.hooks.connect !== undefined || settings.hooks.join !== undefined;
   const store = decides ? await openStore(settings, "hooks", log) : undefined;
   const decisions = new DecisionCache({ ...settings, store });
+  const application = new Application(options, settings, settings.hookCacheSize > 0 ? decisions : undefined, log);
+  const isOpen = !application.decides && !tokens.configured;
+  const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
   const rooms = new Rooms({
     openBroker: await openEngine(settings, demandsOf(settings), log),
     fanout: sockets,
@@ -163,6 +190,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     revoke: (revocation) => revoking.revokeWritten(revocation),
     revocations: (from, most) => revoking.list(from, most),
     count: (room, tenant) => rooms.find(fullName(tenant, room))?.size ?? 0,
+    rooms: (ask) => rooms.list(ask),
+    members: (ask) => sessions.members(ask),
+    call: (ask, most) => sessions.call(ask, most),
+    forget: (what) => decisions.forget(what),
+    occupied: (names) => names.filter((room) => (rooms.find(room)?.size ?? 0) > 0).map((room) => [room]),
   };
   const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);
   const { node: name, leaseMs } = settings;
@@ -172,8 +204,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       node: settings.node,
       verbs,
       rooms,
-      hooks: options,
-      identities: identitiesOf(options, tokens, access),
+      hooks: application.hooks,
+      identities: identitiesOf(application.hooks, tokens, access),
       permissions: new Permissions(access, revocations),
       limits: settings,
       usage,
@@ -215,6 +247,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     logReads: rooms.logReads,
     strays: rooms.strays,
     problems: rooms.broker.problems().length,
+    hooks: application.numbers(),
     drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
   });
   const metrics = { node: name, version: versionOf(), numbers };
@@ -229,6 +262,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     revoking,
     jwks,
     decisions,
+    application,
     metrics,
     failed,
     onClosing,
