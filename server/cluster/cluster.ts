@@ -2,15 +2,14 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { ProtocolError } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
-import { describe, isUser, MAX_USER_LENGTH } from "../../protocol/fields.js";
-import { isRoomName, isTenantOrNone, TENANT_TEXT } from "../../protocol/names.js";
 import { type Broker, EngineError, type LogRules, RESERVED } from "../engine/engine.js";
 import type { Log } from "../log.js";
+import type { Ask } from "./asks.js";
+import { checkRoom, checkTenant, checkUser } from "./checks.js";
 import { Control, type NodeActions } from "./control.js";
 import { type NodeInfo, NodeList } from "./nodes.js";
-import { type Ask, type NodeFacts, type Note, readNote, type Said, type Use, writeNote } from "./note.js";
+import { type NodeFacts, type Note, readNote, type Said, type Use, writeNote } from "./note.js";
 import type { Collected } from "./questions.js";
 import { type UsageCounts, UsageNotes } from "./usage.js";
 
@@ -250,7 +249,7 @@ export class Cluster {
   async disconnect(user: string, tenant = ""): Promise<Count> {
     checkUser(user);
     checkTenant(tenant);
-    return countOf(await this.#ask({ what: "disconnect", user, tenant }));
+    return countOf(await this.ask({ what: "disconnect", user, tenant }));
   }
 
   /**
@@ -261,7 +260,7 @@ export class Cluster {
     checkUser(user);
     checkTenant(tenant);
     checkRoom(room);
-    return countOf(await this.#ask({ what: "remove", user, tenant, room }));
+    return countOf(await this.ask({ what: "remove", user, tenant, room }));
   }
 
   /**
@@ -269,7 +268,7 @@ export class Cluster {
    * `counts` does.
    */
   async revoke(revocation: object): Promise<Count> {
-    return countOf(await this.#ask({ what: "revoke", revocation }));
+    return countOf(await this.ask({ what: "revoke", revocation }));
   }
 
   /**
@@ -277,13 +276,13 @@ export class Cluster {
    * node has not answered. Rejects as `counts` does.
    */
   async revocations(of: string, from: number): Promise<{ listed: readonly unknown[]; count: number } | undefined> {
-    const { listed = [], numbers, nodes } = await this.#ask({ what: "revocations", of, from });
+    const { listed = [], numbers, nodes } = await this.ask({ what: "revocations", of, from });
     return nodes === 0 ? undefined : { listed, count: numbers["count"] ?? 0 };
   }
 
   /** How many clients there are, on all nodes. Rejects with `EngineError` where the others cannot be asked. */
   async counts(): Promise<Counts> {
-    const { numbers, nodes, missing } = await this.#ask({ what: "counts" });
+    const { numbers, nodes, missing } = await this.ask({ what: "counts" });
     const { connections = 0, sessions = 0, rooms = 0 } = numbers;
     return { connections, sessions, rooms, nodes, missing };
   }
@@ -292,12 +291,16 @@ export class Cluster {
   async count(room: string, tenant = ""): Promise<Count> {
     checkRoom(room);
     checkTenant(tenant);
-    return countOf(await this.#ask({ what: "count", tenant, room }));
+    return countOf(await this.ask({ what: "count", tenant, room }));
   }
 
-  #ask(ask: Ask): Promise<Collected> {
+  /**
+   * Asks all nodes, this one among them; `withinMs`: how long the answers are waited for, in milliseconds. Rejects with
+   * `EngineError` where the others cannot be asked; it is done on this one then too. See `everywhere.ts` for what to ask.
+   */
+  ask(ask: Ask, withinMs?: number): Promise<Collected> {
     if (this.#closed) return Promise.reject(new EngineError("unavailable", "this node is closed", 0));
-    return this.#control.ask(ask, this.#settledAt - performance.now());
+    return this.#control.ask(ask, this.#settledAt - performance.now(), withinMs);
   }
 
   /** Says goodbye, and ends what waits. Before the broker is closed. Resolves within what the broker takes; never rejects. */
@@ -320,17 +323,3 @@ export class Cluster {
 }
 
 const countOf = ({ numbers, nodes, missing }: Collected): Count => ({ count: numbers["count"] ?? 0, nodes, missing });
-
-function checkUser(user: unknown): void {
-  if (!isUser(user)) throw new ProtocolError("user", `1 to ${MAX_USER_LENGTH} characters`, describe(user));
-}
-
-function checkTenant(tenant: unknown): void {
-  if (!isTenantOrNone(tenant)) {
-    throw new ProtocolError("tenant", TENANT_TEXT, describe(tenant));
-  }
-}
-
-function checkRoom(room: unknown): void {
-  if (typeof room !== "string" || !isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
-}

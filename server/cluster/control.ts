@@ -1,8 +1,11 @@
 /** What nodes ask of each other. */
 import { EngineError } from "../engine/engine.js";
 import type { Log } from "../log.js";
+import { MOST_ASKED, type SessionReply, writeAnswers } from "./answers.js";
+import type { Ask, CallAsk, Forget, MembersAsk, RoomsAsk } from "./asks.js";
 import type { NodeInfo } from "./nodes.js";
-import { type Ask, MAX_LISTED, type NodeState, type Note, type Numbers } from "./note.js";
+import { MAX_LISTED, type NodeState, type Note, type Numbers } from "./note.js";
+import { fitPage, type NamePage } from "./pages.js";
 import { type Collected, Questions } from "./questions.js";
 
 /** How long the answers of all nodes are waited for, in milliseconds. */
@@ -22,6 +25,16 @@ export interface NodeActions {
   revocations(from: number, most: number): { readonly listed: readonly object[]; readonly count: number };
   /** How many clients of this node are in the tenant's room. */
   count(room: string, tenant: string): number;
+  /** The first rooms of the tenant with clients here, and how many each has. */
+  rooms(ask: RoomsAsk): Promise<NamePage>;
+  /** The first users with sessions in the room here, how many each has, and how many sessions are nobody's. */
+  members(ask: MembersAsk): Promise<NamePage & { readonly anonymous: number }>;
+  /** Asks the sessions of the user here, `most` of them; how many there are, and what came of it by the end of the time. */
+  call(ask: CallAsk, most: number): Promise<{ readonly sessions: number; readonly replies: readonly SessionReply[] }>;
+  /** Forgets what was remembered of the application's answers. */
+  forget(what: Forget): void | Promise<void>;
+  /** Which of these rooms, by their full names, have clients here; with each, what the node has to say of it in JSON. */
+  occupied(rooms: readonly string[]): readonly (readonly [room: string, ...said: unknown[]])[];
 }
 
 export type ControlOptions = {
@@ -42,6 +55,51 @@ type Acted = { readonly numbers: Numbers; readonly listed?: readonly unknown[] }
 
 const counted = (count: number): Acted => ({ numbers: { count } });
 
+/** A page of names as an answer: as many as fit, and whether there are more. */
+function paged(page: NamePage, numbers: Numbers = {}): Acted {
+  const { entries, more } = fitPage(page);
+  return { numbers: { ...numbers, more: more ? 1 : 0 }, listed: entries };
+}
+
+async function act(actions: NodeActions, ask: Ask): Promise<Acted> {
+  switch (ask.what) {
+    case "disconnect":
+      return counted(await actions.disconnect(ask.user, ask.tenant));
+    case "remove":
+      return counted(await actions.remove(ask.user, ask.tenant, ask.room));
+    case "revoke":
+      await actions.revoke(ask.revocation);
+      return counted(1);
+    case "revocations": {
+      const { listed, count } = actions.revocations(ask.from, MAX_LISTED);
+      return { numbers: { count }, listed };
+    }
+    case "count":
+      return counted(actions.count(ask.room, ask.tenant));
+    case "counts": {
+      const { connections, sessions, rooms } = actions.state();
+      return { numbers: { connections, sessions, rooms } };
+    }
+    case "rooms":
+      return paged(await actions.rooms(ask));
+    case "members": {
+      const { anonymous, ...page } = await actions.members(ask);
+      return paged(page, { anonymous });
+    }
+    case "call": {
+      const { sessions, replies } = await actions.call(ask, MOST_ASKED);
+      return { numbers: { sessions }, listed: writeAnswers(replies) };
+    }
+    case "forget":
+      await actions.forget(ask.forget);
+      return counted(1);
+    case "occupied":
+      return { numbers: {}, listed: actions.occupied(ask.rooms) };
+    default:
+      return ask satisfies never;
+  }
+}
+
 /** Asks all nodes, this one among them, and answers for this one. */
 export class Control {
   readonly #options: ControlOptions;
@@ -55,8 +113,8 @@ export class Control {
    * Adds up what all nodes answer. `settlesInMs`: how long it is until the list of nodes can be taken to be whole;
    * infinite where this node has not reached the others yet. Rejects with an `EngineError` where they cannot be asked.
    */
-  async ask(ask: Ask, settlesInMs: number): Promise<Collected> {
-    const { id, name, actions, answerMs = ANSWER_MS, others, send } = this.#options;
+  async ask(ask: Ask, settlesInMs: number, withinMs = this.#options.answerMs ?? ANSWER_MS): Promise<Collected> {
+    const { id, name, actions, others, send } = this.#options;
     const acting = actions === undefined ? undefined : this.#act(actions, ask);
     if (settlesInMs === Number.POSITIVE_INFINITY) {
       await acting;
@@ -65,7 +123,7 @@ export class Control {
     const asked = others().filter((node) => ask.what !== "revocations" || node.id === ask.of);
     const waiting = new Map(asked.map((node) => [node.id, node.name]));
     if (actions !== undefined) waiting.set(id, name);
-    const { request, answered } = this.#questions.open(waiting, settlesInMs, answerMs);
+    const { request, answered } = this.#questions.open(waiting, settlesInMs, withinMs);
     void acting?.then((acted) => this.#questions.take(request, id, name, acted?.numbers, acted?.listed));
     send({ type: "ask", request, ask }).catch((error: unknown) => this.#questions.fail(request, unavailable(error)));
     return answered;
@@ -89,19 +147,7 @@ export class Control {
   /** Does here what was asked; `undefined` where it could not be done. */
   async #act(actions: NodeActions, ask: Ask): Promise<Acted | undefined> {
     try {
-      if (ask.what === "disconnect") return counted(await actions.disconnect(ask.user, ask.tenant));
-      if (ask.what === "remove") return counted(await actions.remove(ask.user, ask.tenant, ask.room));
-      if (ask.what === "revoke") {
-        await actions.revoke(ask.revocation);
-        return counted(1);
-      }
-      if (ask.what === "revocations") {
-        const { listed, count } = actions.revocations(ask.from, MAX_LISTED);
-        return { numbers: { count }, listed };
-      }
-      if (ask.what === "count") return counted(actions.count(ask.room, ask.tenant));
-      const { connections, sessions, rooms } = actions.state();
-      return { numbers: { connections, sessions, rooms } };
+      return await act(actions, ask);
     } catch (error) {
       this.#options.log.error("what was asked of all nodes failed on this one", { what: ask.what, error });
       return undefined;

@@ -5,9 +5,8 @@
  * Nodes of two versions read each other's: fields are only ever added. What a node does not know it passes over.
  */
 import type { NewEvent, RoomEvent } from "../../protocol/event.js";
-import { isUser } from "../../protocol/fields.js";
-import { isRoomName, isTenantOrNone } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
+import { type Ask, MAX_PAGE, readAsk } from "./asks.js";
 
 const VERSION = 1;
 /** The most that a note may weigh, in bytes. */
@@ -15,7 +14,7 @@ const MAX_BYTES = 32_768;
 const MAX_TEXT = 300;
 const MAX_PROBLEMS = 20;
 const MAX_NUMBERS = 10;
-/** The most that an answer lists: so few that they fit, however long they are. */
+/** The most revocations that an answer lists: so few that they fit, however long they are. */
 export const MAX_LISTED = 20;
 /** The most users, or rooms, that a note tells of. */
 const MAX_TOLD = 1000;
@@ -46,18 +45,6 @@ export type NodeFacts = NodeState & {
   readonly startedAt: number;
 };
 
-/** What a node may be asked to do or to tell. */
-export type Ask =
-  /** `tenant`: "" where there are none; notes of nodes that know of none do not say it. */
-  | { readonly what: "disconnect"; readonly user: string; readonly tenant: string }
-  | { readonly what: "remove"; readonly user: string; readonly tenant: string; readonly room: string }
-  /** What is taken back, as it is written into the log of such: whoever does it reads it. */
-  | { readonly what: "revoke"; readonly revocation: unknown }
-  /** To one node alone: what it knows to be taken back, from so many on. */
-  | { readonly what: "revocations"; readonly of: string; readonly from: number }
-  | { readonly what: "counts" }
-  | { readonly what: "count"; readonly tenant: string; readonly room: string };
-
 /** An answer: whole numbers by name, so that those of all nodes can be added up. */
 export type Numbers = { readonly [name: string]: number };
 
@@ -83,7 +70,7 @@ export type Note =
       readonly to: string;
       readonly request: number;
       readonly numbers: Numbers | undefined;
-      /** JSON objects, where a list was asked for; no more than fit. */
+      /** JSON values, where a list was asked for; no more than fit. */
       readonly listed?: readonly unknown[] | undefined;
     }
   /** These use much of me. */
@@ -147,7 +134,7 @@ function noteOf(type: string, body: Fields): Note | undefined {
     case "left":
       return { type };
     case "ask": {
-      const ask = isFields(body["ask"]) ? askOf(body["ask"]) : undefined;
+      const ask = isFields(body["ask"]) ? readAsk(body["ask"]) : undefined;
       return isCount(body["request"]) && ask ? { type, request: body["request"], ask } : undefined;
     }
     case "answer":
@@ -169,17 +156,6 @@ function factsOf(body: Fields): Note | undefined {
   return { type: "node", facts: address === undefined ? facts : { ...facts, address } };
 }
 
-function askOf({ what, user, tenant = "", room, revocation, of, from }: Fields): Ask | undefined {
-  if (what === "counts") return { what };
-  if (what === "revoke") return { what, revocation };
-  if (what === "revocations") return isName(of) && isCount(from) ? { what, of, from } : undefined;
-  if (!isTenantOrNone(tenant)) return undefined;
-  if (what === "disconnect") return isUser(user) ? { what, user, tenant } : undefined;
-  if (typeof room !== "string" || !isRoomName(room)) return undefined;
-  if (what === "count") return { what, tenant, room };
-  return what === "remove" && isUser(user) ? { what, user, tenant, room } : undefined;
-}
-
 function answerOf({ to, request, numbers, listed }: Fields): Note | undefined {
   if (!isName(to) || !isCount(request)) return undefined;
   if (numbers === undefined) return { type: "answer", to, request, numbers };
@@ -187,7 +163,7 @@ function answerOf({ to, request, numbers, listed }: Fields): Note | undefined {
   const entries = Object.entries(numbers);
   if (entries.length > MAX_NUMBERS || !entries.every(([, value]) => isCount(value))) return undefined;
   const answer = { type: "answer" as const, to, request, numbers: numbers as Numbers };
-  return Array.isArray(listed) && listed.length <= MAX_LISTED ? { ...answer, listed } : answer;
+  return Array.isArray(listed) && listed.length <= MAX_PAGE ? { ...answer, listed } : answer;
 }
 
 /** Lists of names, each with so many counts. */

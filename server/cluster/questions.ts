@@ -8,9 +8,13 @@ export type Collected = {
   readonly nodes: number;
   /** The names of nodes that did not answer in time, or could not do it: their part is not in the numbers. */
   readonly missing: readonly string[];
-  /** What was listed. */
+  /** What was listed, by all nodes. */
   readonly listed?: readonly unknown[];
+  /** What each node listed, where any has, and its own numbers. */
+  readonly lists?: readonly List[];
 };
+
+export type List = { readonly id: string; readonly numbers: Numbers; readonly listed: readonly unknown[] };
 
 type Question = {
   /** The nodes whose answer is waited for, by their instances: their names. */
@@ -18,7 +22,7 @@ type Question = {
   readonly answered: Set<string>;
   readonly sums: Map<string, number>;
   readonly failed: string[];
-  readonly listed: unknown[];
+  readonly lists: List[];
   readonly timers: NodeJS.Timeout[];
   /** Until then nodes may be there that are not in the list yet. */
   early: boolean;
@@ -49,7 +53,7 @@ export class Questions {
     const answered = new Promise<Collected>((resolve, reject) => {
       const timers = [setTimeout(() => this.#end(request), withinMs)];
       const question: Question = {
-        ...{ waiting, answered: new Set(), sums: new Map(), failed: [], listed: [], timers, resolve, reject },
+        ...{ waiting, answered: new Set(), sums: new Map(), failed: [], lists: [], timers, resolve, reject },
         early: earlyMs > 0,
       };
       this.#open.set(request, question);
@@ -64,14 +68,14 @@ export class Questions {
   }
 
   /** Takes an instance's answer; what comes late or twice is passed over. `name` is the node's, where it is known. */
-  take(request: number, id: string, name: string, numbers: Numbers | undefined, listed: readonly unknown[] = []): void {
+  take(request: number, id: string, name: string, numbers: Numbers | undefined, listed?: readonly unknown[]): void {
     const question = this.#open.get(request);
     if (question === undefined || question.answered.has(id)) return;
     question.waiting.delete(id);
     if (numbers === undefined) question.failed.push(name);
     else {
       question.answered.add(id);
-      question.listed.push(...listed);
+      if (listed !== undefined) question.lists.push({ id, numbers, listed });
       for (const [key, value] of Object.entries(numbers)) {
         question.sums.set(key, (question.sums.get(key) ?? 0) + value);
       }
@@ -91,9 +95,9 @@ export class Questions {
   #end(request: number): void {
     const question = this.#take(request);
     if (question === undefined) return;
-    const { sums, answered, failed, waiting, listed } = question;
+    const { sums, answered, failed, waiting, lists } = question;
     const missing = [...failed, ...waiting.values()];
-    const list = listed.length === 0 ? {} : { listed };
+    const list = lists.length === 0 ? {} : { lists, listed: lists.flatMap(({ listed }) => listed) };
     question.resolve({ numbers: Object.fromEntries(sums), nodes: answered.size, missing, ...list });
   }
 

@@ -3,7 +3,8 @@
  * no client can write: so no name that a client gives is another tenant's room.
  */
 
-const TENANT_END = "|";
+/** What stands between a tenant and the name of its room. */
+export const TENANT_END = "|";
 
 /** The start of names of rooms that are the server's own and keep a log: as those of a tenant without a name. */
 export const OWN = TENANT_END;

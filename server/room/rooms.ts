@@ -1,10 +1,12 @@
 import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
 import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
+import { FirstNames, type FirstPage } from "./first-names.js";
 import { LogReads } from "./log-reads.js";
-import { OWN, shownName } from "./names.js";
+import { fullName, OWN, shownName, TENANT_END } from "./names.js";
 import { type Fanout, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
+import { walk } from "./walk.js";
 
 /** Whoever listens in the server's own rooms. */
 export interface Reserved {
@@ -22,6 +24,13 @@ export type RoomsOptions = {
   readonly checkMs: number;
   /** Where events of the server's own rooms go, and that some may not have come. */
   readonly reserved?: Reserved;
+};
+
+type Wanted = {
+  readonly tenant: string;
+  readonly prefix: string;
+  readonly after?: string | undefined;
+  readonly limit: number;
 };
 
 /** The most rooms that linger at once; beyond it the one that has lingered longest is closed. */
@@ -103,6 +112,23 @@ export class Rooms {
   /** The room where it is open already, else `undefined`. */
   find(name: string): Room | undefined {
     return this.#opening.has(name) ? undefined : this.#rooms.get(name);
+  }
+
+  /**
+   * The first rooms of a tenant with clients here, by the names that its clients know, and how many are in each: those that
+   * begin with `prefix` and come after `after`. However many there are, the loop is not held.
+   */
+  async list({ tenant, prefix, after, limit }: Wanted): Promise<FirstPage<number>> {
+    const start = fullName(tenant, "");
+    const first = new FirstNames<number>(after, limit);
+    await walk(this.#rooms, ([full, room]) => {
+      if (!full.startsWith(start)) return;
+      const name = full.slice(start.length);
+      if (!name.startsWith(prefix) || !first.wants(name) || name.includes(TENANT_END)) return;
+      const { size } = room;
+      if (size > 0) first.set(name, size);
+    });
+    return first.page();
   }
 
   /** `hold` for a room that `find` has given. */

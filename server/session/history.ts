@@ -1,13 +1,9 @@
 /** What a room's log holds, a page at a time. */
-import type { RoomEvent } from "../../protocol/event.js";
 import { Refusal } from "../hooks/hooks.js";
 import { fullName } from "../room/names.js";
-import { pageLength } from "../room/room.js";
+import { HISTORY_LIMIT, pageOf } from "../room/pages.js";
 import { authorized, type Done, mayBeAsked, type Received } from "./request.js";
 import type { Session } from "./session.js";
-
-/** How many events a `history` answer holds where the request does not say, and at the most. */
-const HISTORY_LIMIT = { usual: 100, most: 1000 } as const;
 
 export function history(session: Session, frame: Received<"history">): Done {
   mayBeAsked(frame.room);
@@ -37,14 +33,7 @@ async function readHistory(session: Session, frame: Received<"history">): Promis
   }
   const waiting = session.context.slices.turn(session);
   if (waiting !== undefined) await waiting;
-  const events = page(read.events, frame.since !== undefined, session.pageBytes);
+  const events = pageOf(read.events, frame.since !== undefined, session.pageBytes);
   const more = read.more || events.length < read.events.length;
   session.sendEvents({ type: "history", id: frame.id, position: read.position, more }, events);
-}
-
-/** What of a read fits a frame: from the front when reading on, from the back when paging back. */
-function page(events: readonly RoomEvent[], forward: boolean, maxBytes: number): readonly RoomEvent[] {
-  if (forward) return events.slice(0, pageLength(events, 0, maxBytes));
-  const length = pageLength([...events].reverse(), 0, maxBytes);
-  return length === events.length ? events : events.slice(events.length - length);
 }

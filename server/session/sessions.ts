@@ -1,4 +1,8 @@
 import { closeCodes } from "../../protocol/codes.js";
+import { FirstNames, type FirstPage } from "../room/first-names.js";
+import { fullName } from "../room/names.js";
+import { walk } from "../room/walk.js";
+import { askAll, type Reply } from "./answers.js";
 import type { Link } from "./link.js";
 import { checkRevoked, endGrants } from "./rights.js";
 import { type Registry, Session, type SessionContext } from "./session.js";
@@ -9,10 +13,6 @@ const SILENCE_MS = 5000;
 const MOST_LOOKS = 64;
 /** How often the registry looks after its sessions, in milliseconds. */
 const SWEEP_MS = 250;
-/** How long a walk over all sessions may take in one turn of the event loop, in milliseconds. */
-const WALK_MS = 5;
-/** How many sessions are walked over between two looks at the clock. */
-const WALK_STEP = 256;
 
 export type SessionsOptions = {
   readonly context: SessionContext;
@@ -20,6 +20,21 @@ export type SessionsOptions = {
   readonly helloTimeoutMs: number;
   /** How many bytes were published so far, each frame counted once: while it stands still nobody falls behind. */
   readonly publishedBytes: () => number;
+};
+
+/** What is asked of a user's sessions; who asks for the members of a room. */
+type Call = {
+  readonly user: string;
+  readonly tenant: string;
+  readonly method: string;
+  readonly json: string;
+  readonly withinMs: number;
+};
+type Members = {
+  readonly tenant: string;
+  readonly room: string;
+  readonly after?: string | undefined;
+  readonly limit: number;
 };
 
 /** All of this node's sessions. One timer looks after them: nothing is kept running per session. */
@@ -184,6 +199,39 @@ export class Sessions implements Registry {
     });
   }
 
+  /**
+   * Asks the sessions of the tenant's user, `most` of them, each once at the most; how many there are, and an answer or an
+   * error of each that was asked, within `withinMs`. `json` is the data.
+   */
+  async call(
+    { user, tenant, method, json, withinMs }: Call,
+    most: number,
+  ): Promise<{ readonly sessions: number; readonly replies: readonly (readonly [session: string, reply: Reply])[] }> {
+    const asked: Session[] = [];
+    const sessions = await this.#forEach((session) => {
+      if (session.user !== user || session.access.tenant !== tenant) return false;
+      if (asked.length < most) asked.push(session);
+      return true;
+    });
+    return { sessions, replies: await askAll(asked, method, JSON.parse(json), withinMs) };
+  }
+
+  /** The first users after one with sessions in the tenant's room, how many each has, and how many sessions are nobody's. */
+  async members({ tenant, room, after, limit }: Members): Promise<FirstPage<number> & { readonly anonymous: number }> {
+    const users = new FirstNames<number>(after, limit);
+    let anonymous = 0;
+    // A room that is not open here has nobody in it.
+    if (this.context.rooms.find(fullName(tenant, room)) === undefined) return { ...users.page(), anonymous };
+    await this.#forEach((session) => {
+      const { user } = session;
+      if (session.access.tenant !== tenant || (session.rooms.get(room)?.state ?? "joining") === "joining") return false;
+      if (user === undefined) anonymous++;
+      else if (users.wants(user)) users.set(user, (users.get(user) ?? 0) + 1);
+      return true;
+    });
+    return { ...users.page(), anonymous };
+  }
+
   /** Holds every session to what has been taken back; how many it concerned. */
   checkRevoked(): Promise<number> {
     return this.#forEach((session) => checkRevoked(session));
@@ -195,14 +243,9 @@ export class Sessions implements Registry {
    */
   async #forEach(act: (session: Session) => boolean): Promise<number> {
     let count = 0;
-    let steps = 0;
-    let began = performance.now();
-    for (const session of this.#all()) {
+    await walk(this.#all(), (session) => {
       if (act(session)) count++;
-      if (++steps % WALK_STEP > 0 || performance.now() - began < WALK_MS) continue;
-      await new Promise((next) => setImmediate(next));
-      began = performance.now();
-    }
+    });
     return count;
   }
 

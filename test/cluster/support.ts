@@ -81,6 +81,11 @@ export function newNode(t: TestContext, log: MemoryLog, name: string, options: N
     revoke: async () => undefined,
     revocations: () => ({ listed: [], count: 0 }),
     count: () => 1,
+    rooms: async () => ({ entries: [], more: false }),
+    members: async () => ({ entries: [], more: false, anonymous: 0 }),
+    call: async () => ({ sessions: 0, replies: [] }),
+    forget: () => undefined,
+    occupied: () => [],
     ...options.actions,
   };
   const broker = faulty(log, faults, (room, events) => cluster.deliver(room, events));
