@@ -86,3 +86,19 @@ export const itemError = z
     retryMs: z.int().optional().describe("After how many milliseconds another try makes sense; left out: it does not."),
   })
   .describe("Why it was not done.");
+
+const AFTER = `at most ${MAX_USER_LENGTH} characters`;
+export const after = z
+  .string(AFTER)
+  .max(MAX_USER_LENGTH, AFTER)
+  .describe("What the page before named as next; left out: from the first name on.");
+
+export const limit = whole(1, 1000).describe("The most names on the page, 1 to 1000; 100 if left out.");
+
+export const next = z.string().optional().describe("What after is for the next page; left out: this one is the last.");
+
+const PREFIX = "the beginning of a room's name";
+export const prefix = z
+  .string(PREFIX)
+  .regex(/^[A-Za-z0-9_.:@/-]{0,128}$/, PREFIX)
+  .describe("Only rooms whose names begin with it.");

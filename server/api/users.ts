@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ProtocolError } from "../../protocol/codes.js";
 import type { Revoke } from "../access/revocations/revocation.js";
 import type { Application } from "./application.js";
-import { count, none, object, room, tenant, time, user } from "./fields.js";
+import { answered, count, data, event, none, object, room, tenant, time, user, whole } from "./fields.js";
 import { define, refuseTenants, tenantOf } from "./operation.js";
 
 const whose = { tenant: tenant.optional() };
@@ -126,6 +126,42 @@ export const revoke = define({
     // Which fields go together is for it to say.
     return revoked(app, what as Revoke);
   },
+});
+
+export const call = define({
+  id: "call",
+  method: "post",
+  path: "/v1/users/{user}/call",
+  scope: "call",
+  tag: "Users",
+  summary: "Ask a user's sessions, and collect their answers",
+  description:
+    "Every session of the user is asked once, on all nodes. Answered once all have answered, or the time is over.",
+  params: object({ user }),
+  query: none,
+  body: object({
+    method: event.describe("What is asked: a name like an event's."),
+    data: data.optional().describe("What goes with the question: any JSON value of at most 16,384 bytes."),
+    timeoutMs: whole(1, 30_000)
+      .optional()
+      .describe("How long the sessions have for an answer, in milliseconds; 5000 if left out."),
+    ...whose,
+  }),
+  answer: z.object({
+    sessions: z.int().describe("How many sessions the user has."),
+    answers: z
+      .array(
+        z.union([
+          z.object({ data: z.unknown() }),
+          z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
+        ]),
+      )
+      .readonly()
+      .describe("One for each session that was asked: what it answered, or why there is no answer."),
+    ...answered,
+  }),
+  run: (app, { user, method, data = null, timeoutMs, tenant }, { caller }) =>
+    app.call(user, method, data, { timeoutMs, tenant: tenantOf(caller, tenant) }),
 });
 
 /** Its own name for the field. */
