@@ -161,7 +161,9 @@ export class NatsWorkQueue implements WorkQueue {
     const ack = parseAck(message.reply);
     if (ack === undefined) return;
     const known = this.#inHand.get(ack.seq);
-    if (known !== undefined) {
+    // One that was given back may be here again before the server has said that it has taken it back.
+    const isBack = known?.outcome !== undefined && "retryMs" in known.outcome;
+    if (known !== undefined && !isBack) {
       // It was given out again while it is here: the server had heard nothing of it for too long.
       known.ack = message.reply;
       known.heardAt = performance.now();
@@ -200,13 +202,13 @@ export class NatsWorkQueue implements WorkQueue {
 
   /** Tells the server the outcome, until that has arrived; without a connection it waits for `#ready`. */
   async #tell(command: InHand, outcome: Outcome): Promise<void> {
-    if (command.isTelling || !this.#link.isReady) return;
+    if (command.isTelling || !this.#link.isReady || this.#inHand.get(command.seq) !== command) return;
     command.isTelling = true;
     const { ack } = command;
     try {
       if ("dead" in outcome) await this.#bury(command, outcome.dead);
       await this.#link.ask((jetstream) => jetstream.confirm(ack, answerOf(outcome)));
-      this.#inHand.delete(command.seq);
+      if (this.#inHand.get(command.seq) === command) this.#inHand.delete(command.seq);
     } catch {
       // Lost with the connection, or no answer in time.
       setTimeout(() => void this.#tell(command, outcome), TELL_AGAIN_MS).unref();
