@@ -33,8 +33,8 @@ import { fullName } from "./room/names.js";
 import type { Rooms } from "./room/rooms.js";
 import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import type { Sessions } from "./session/sessions.js";
+import type { Doors } from "./transport/doors.js";
 import type { Listener } from "./transport/listener.js";
-import type { WebSockets } from "./transport/websocket.js";
 
 /** How often it is looked whether something has come about, in milliseconds. */
 const LOOK_MS = 10;
@@ -48,7 +48,7 @@ type Parts = {
   readonly settings: Settings;
   readonly log: Log;
   readonly listener: Listener;
-  readonly sockets: WebSockets;
+  readonly doors: Doors;
   readonly rooms: Rooms;
   readonly sessions: Sessions;
   readonly cluster: Cluster;
@@ -75,7 +75,7 @@ export class Node implements Server {
   }
 
   async listen(): Promise<void> {
-    const { listener, settings, sockets, sessions, rooms, metrics, failed } = this.#parts;
+    const { listener, settings, doors, sessions, rooms, metrics, failed } = this.#parts;
     const { host, port, metricsPort } = settings;
     try {
       this.#port = await listener.listen(host, port);
@@ -88,7 +88,7 @@ export class Node implements Server {
       await rooms.close();
       throw error;
     }
-    sockets.start(sessions);
+    doors.start(sessions);
   }
 
   get port(): number {
@@ -218,10 +218,10 @@ export class Node implements Server {
   }
 
   async #moveClients(): Promise<void> {
-    const { sessions, rooms, listener, sockets, log, settings } = this.#parts;
+    const { sessions, rooms, listener, doors, log, settings } = this.#parts;
     const stopTaking = () => {
       listener.stop();
-      sockets.stopTaking();
+      doors.stopTaking();
     };
     const parts = { clients: sessions, log, stopTaking, isAlone: () => this.#isAlone, flush: () => rooms.flush() };
     this.#drain = new Drain(settings, parts);
@@ -229,22 +229,22 @@ export class Node implements Server {
   }
 
   #closeClients(): void {
-    const { listener, sockets, rooms, sessions } = this.#parts;
+    const { listener, doors, rooms, sessions } = this.#parts;
     listener.stop();
-    sockets.stopTaking();
+    doors.stopTaking();
     // What the log has everyone gets before the goodbye.
     rooms.flush();
     sessions.sendAway(comeBack);
   }
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
-    const { listener, sockets, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
+    const { listener, doors, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
     const { decisions } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
     await letClientsGo();
-    sockets.stop();
+    doors.stop();
     sessions.stop();
     jwks?.close();
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
@@ -255,11 +255,11 @@ export class Node implements Server {
       await cluster.close();
       await revoking.close();
       await rooms.close();
-      await lookUntil(() => sockets.open === 0, until);
+      await lookUntil(() => doors.entrance.open === 0, until);
     } finally {
       // Whatever the engine makes of its end, nothing here holds the process open.
-      if (sockets.open > 0) {
-        log.warn("cutting connections that did not end in time", { connections: sockets.open });
+      if (doors.entrance.open > 0) {
+        log.warn("cutting connections that did not end in time", { connections: doors.entrance.open });
         listener.cut();
       } else {
         // A client that never reads that it was closed would hold the process open for as long as TCP waits for it.

@@ -10,6 +10,7 @@ import { AccessRules } from "./access/rules.js";
 import { TicketSeal } from "./access/ticket.js";
 import type { Tokens } from "./access/tokens/tokens.js";
 import { Api } from "./api/api.js";
+import { documentRoutes } from "./api/documents.js";
 import { Application } from "./application.js";
 import type { Forget } from "./cluster/asks.js";
 import {
@@ -42,10 +43,10 @@ import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
 import { jwksOf, secretsOf, tokensOf } from "./token-checks.js";
 import { apiRoutes } from "./transport/api-routes.js";
+import { Doors } from "./transport/doors.js";
 import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
 import { isLoopback } from "./transport/upgrade.js";
-import { WebSockets } from "./transport/websocket.js";
 import { versionOf } from "./version.js";
 
 export type {
@@ -146,8 +147,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   if (problem !== undefined) throw new Error(problem);
   const listener = await Listener.create();
   const failed = (error: unknown): void => log.error("an unexpected error", { error: String(error) });
-  const sockets = new WebSockets(listener.app, { ...settings, loopback }, failed);
-  sockets.onCrowdedAddress = (address, reason) => {
+  const doors = new Doors(listener, { ...settings, loopback }, failed);
+  doors.entrance.onCrowdedAddress = (address, reason) => {
     log.warn("refusing connections: too many from one address; is it a balancer's?", { address, reason });
   };
   const rulesFor = rulesOf(settings);
@@ -162,7 +163,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
   const rooms = new Rooms({
     openBroker: await openEngine(settings, demandsOf(settings), log),
-    fanout: sockets,
+    fanout: doors,
     rulesFor,
     reserved: {
       deliver: (room, events) => revoking.deliver(room, events) || cluster.deliver(room, events),
@@ -216,7 +217,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       ...turnClock(),
     },
     helloTimeoutMs: settings.helloTimeoutMs,
-    publishedBytes: () => sockets.publishedBytes,
+    publishedBytes: () => doors.publishedBytes,
   });
   const enforce = async () => void (await sessions.checkRevoked());
   const { maxTokenLifeMs } = settings;
@@ -229,8 +230,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     isOpen: loopback && isOpen && settings.apiKeys.length === 0 && settings.hooks.connect === undefined,
     log,
   });
-  apiRoutes(listener, api, { maxBytes: settings.apiMaxBytes, origins: settings.origins }, failed);
-  listener.serve(httpRoutes({ problems, engines: enginesIn(settings), page: settings.page }), failed);
+  const { apiMaxBytes: maxBytes, origins } = settings;
+  const others = { "/v1/rooms/{room}/events": ["GET"] };
+  apiRoutes(listener, api, { maxBytes, origins, clients: doors.clients, others }, failed);
+  const { page } = settings;
+  const documents = documentRoutes(versionOf(), page);
+  listener.serve(new Map([...httpRoutes({ problems, engines: enginesIn(settings), page }), ...documents]), failed);
   const onClosing = () => {
     state = "closing";
     cluster.announce();
@@ -240,10 +245,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     connections: sessions.size,
     sessions: sessions.welcomed,
     handshakes: sessions.handshakes,
-    refused: sockets.refused,
+    refused: doors.entrance.refused,
     limited: usage.refused,
     rooms: rooms.size,
-    publishedBytes: sockets.publishedBytes,
+    publishedBytes: doors.publishedBytes,
     logReads: rooms.logReads,
     strays: rooms.strays,
     problems: rooms.broker.problems().length,
@@ -255,7 +260,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     settings,
     log,
     listener,
-    sockets,
+    doors,
     rooms,
     sessions,
     cluster,

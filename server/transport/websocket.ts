@@ -1,30 +1,22 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
 import { type CloseCode, closeCodes } from "../../protocol/codes.js";
-import {
-  AddressLimits,
-  type AddressReason,
-  type AddressSettings,
-  type AddressUse,
-} from "../access/limits/address-limits.js";
+import type { AddressUse } from "../access/limits/address-limits.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
 import type { Sessions } from "../session/sessions.js";
-import { Admission, type AdmissionLimits, type RefusalReason } from "./admission.js";
-import { forwardedFor, TrustedProxies } from "./client-address.js";
+import { forwardedFor } from "./client-address.js";
+import { Entrance, type EntranceOptions, REFUSALS } from "./entrance.js";
 import { Farewells } from "./farewells.js";
 import { refuse } from "./listener.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
 export type WebSocketOptions = OriginRules &
-  AdmissionLimits &
-  AddressSettings & {
+  EntranceOptions & {
     readonly maxFrameBytes: number;
     readonly maxBackpressureBytes: number;
     readonly idleTimeoutMs: number;
     readonly heartbeatMs: number;
-    /** The load balancers whose `X-Forwarded-For` is believed, as addresses and ranges. */
-    readonly trustProxy: readonly string[];
   };
 
 /** Frames beyond the limit are answered up to this many times it; beyond that the native code closes the connection. */
@@ -37,18 +29,6 @@ const HEARTBEAT_SLOTS = 64;
 const MAX_REASON_BYTES = 123;
 /** What uWebSockets.js answers to a send that it could not pass to the kernel at once, or not at all. */
 const SENT = 1;
-
-/** How often is told of addresses that are refused, in milliseconds. */
-const TELL_AGAIN_MS = 60_000;
-
-/** What whoever asks by hand is told. */
-const REFUSALS: { readonly [reason in RefusalReason | AddressReason]: string } = {
-  rate: "too many connections in too short a time: come back later",
-  handshakes: "too many connections that have not been welcomed yet: come back later",
-  full: "as many connections as this server takes are open",
-  address_rate: "too many connections from your address in too short a time (addressRate): come back later",
-  address_connections: "as many connections from your address as are taken (addressConnections) are open",
-};
 
 const topicOf = (room: string, codec: ServerCodec): string => (codec.binary ? `m${room}` : `j${room}`);
 const heartbeatTopic = (slot: number, codec: ServerCodec): string => (codec.binary ? `hm${slot}` : `hj${slot}`);
@@ -134,40 +114,31 @@ function fitting(reason: string): string {
 export class WebSockets {
   readonly #app: TemplatedApp;
   readonly #options: WebSocketOptions;
-  readonly #trusted: TrustedProxies;
+  readonly #entrance: Entrance;
   readonly #onError: (error: unknown) => void;
   readonly #farewells = new Farewells<UserData>();
   #sessions: Sessions | undefined;
   #timer: NodeJS.Timeout | undefined;
   #next = 0;
-  /** Says who may connect, and counts who may not. */
-  readonly admission: Admission;
-  /** The same, by address. */
-  readonly addresses: AddressLimits;
-  /** Called now and then while connections of an address are refused: an attack, or a balancer that nobody told of. */
-  onCrowdedAddress: (address: string, reason: AddressReason) => void = () => undefined;
-  /** How many connections were refused since this node takes none any more. */
-  turnedAway = 0;
   /** Sockets that are open, those included whose close is under way. */
   open = 0;
   /** Bytes of all frames published so far, each counted once, whatever the number of its readers. */
   publishedBytes = 0;
   #lookAtBytes = 0;
-  #taking = true;
-  #toldAt = Number.NEGATIVE_INFINITY;
 
-  /** How many connections were not taken, by why. */
-  get refused(): Readonly<Record<RefusalReason | AddressReason | "draining", number>> {
-    return { ...this.admission.refused, ...this.addresses.refused, draining: this.turnedAway };
-  }
-
-  /** Registers the route, so that `publish` may be called from here on (before the first route it would crash). */
-  constructor(app: TemplatedApp, options: WebSocketOptions, onError: (error: unknown) => void) {
+  /**
+   * Registers the route, so that `publish` may be called from here on (before the first route it would crash). Where others
+   * come in by the same entrance, it is given, and started by whoever made it.
+   */
+  constructor(
+    app: TemplatedApp,
+    options: WebSocketOptions,
+    onError: (error: unknown) => void,
+    entrance = new Entrance(options),
+  ) {
     this.#app = app;
     this.#options = options;
-    this.#trusted = new TrustedProxies(options.trustProxy);
-    this.admission = new Admission(options);
-    this.addresses = new AddressLimits(options);
+    this.#entrance = entrance;
     this.#onError = onError;
     app.ws<UserData>("/v1/socket", {
       maxPayloadLength: options.maxFrameBytes * OVERSIZE,
@@ -199,11 +170,6 @@ export class WebSockets {
     this.#timer.unref();
   }
 
-  /** Refuses new WebSockets from now on: a balancer may still have a connection for them. */
-  stopTaking(): void {
-    this.#taking = false;
-  }
-
   stop(): void {
     clearInterval(this.#timer);
   }
@@ -219,7 +185,7 @@ export class WebSockets {
   }
 
   #beat(slot: number, slots: number): void {
-    this.addresses.sweep(performance.now());
+    this.#entrance.sweep();
     for (const codec of CODECS) {
       for (let at = slot; at < HEARTBEAT_SLOTS; at += slots) {
         this.#app.publish(heartbeatTopic(at, codec), codec.encode({ type: "heartbeat" }), codec.binary);
@@ -267,16 +233,8 @@ export class WebSockets {
       refuse(response, verdict.status, verdict.reason, isOldVersion ? { "sec-websocket-version": "13" } : {});
       return;
     }
-    const sessions = this.#sessions;
-    if (sessions === undefined || !this.#taking) {
-      this.turnedAway++;
-      unavailable(response, 1000, "this node is starting or ending: connect again, and come to another");
-      return;
-    }
-    // The peer of the connection, and never what a PROXY protocol header says: any client can send one.
     const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
-    const address = this.#trusted.addressOf(peer, () => forwardedFor(request));
-    const { refused, use } = this.#admit(sessions, address);
+    const { address, refused, use } = this.#entrance.admit(peer, () => forwardedFor(request));
     if (refused?.accept === false) {
       unavailable(response, refused.retryMs, REFUSALS[refused.reason]);
       return;
@@ -295,33 +253,11 @@ export class WebSockets {
     response.upgrade({ link }, key, verdict.subprotocol ?? "", "", context);
   }
 
-  /** Whether one more may come in; first by its address, so that one address alone keeps no others out. */
-  #admit(sessions: Sessions, address: string) {
-    const now = performance.now();
-    // What came through a balancer that does not say from where: everyone behind it would be one.
-    const use = this.#trusted.trusts(address) ? undefined : this.addresses.find(address);
-    const byAddress = use && this.addresses.refuse(use, now);
-    if (byAddress !== undefined) {
-      this.#tellOfAddress(address, byAddress.reason, now);
-      return { refused: byAddress, use: undefined };
-    }
-    if (sessions.handshakes >= this.#options.maxHandshakes) sessions.giveWay();
-    const refused = this.admission.refuse(now, this.open, sessions.handshakes);
-    return { refused, use: refused === undefined ? use : undefined };
-  }
-
-  /** Whoever runs the server should know, and not each time. */
-  #tellOfAddress(address: string, reason: AddressReason, now: number): void {
-    if (now - this.#toldAt < TELL_AGAIN_MS) return;
-    this.#toldAt = now;
-    this.onCrowdedAddress(address, reason);
-  }
-
   #opened(ws: WebSocket<UserData>): void {
     this.open++;
     const { link } = ws.getUserData();
     link.ws = ws;
-    if (link.use !== undefined) link.use = this.addresses.take(link.use, performance.now());
+    link.use = this.#entrance.entered(link.use);
     // A browser cannot read the headers of an HTTP answer, so it is let in to be told when to come back.
     if (link.retryMs === undefined) link.session = this.#sessions?.open(link);
     else link.close(closeCodes.overloaded, JSON.stringify({ retryMs: link.retryMs }));
@@ -350,7 +286,7 @@ export class WebSockets {
     this.open--;
     this.#farewells.ended(ws);
     const { link } = ws.getUserData();
-    if (link.use !== undefined) this.addresses.left(link.use, performance.now());
+    this.#entrance.left(link.use);
     link.ws = undefined;
     link.session?.ended();
   }
