@@ -67,7 +67,6 @@ export class SharedDecisions {
       const found = { tenant: written.t, user: written.u, room: written.o };
       const others = tagsOf(found).filter((tag) => !tags.includes(tag));
       const more = others.length === 0 ? [] : (await this.#store.counts(others.map(hash))).counts;
-      if (this.#unwritten.size > 0) return this.#pass();
       if ([...counted.counts, ...more].some((each) => each > written.c)) return { decision: undefined, count };
       const { r: isRefusal, s: staleMs, v: value } = written;
       return { decision: { value, isRefusal, about: found, freshMs: stored.leftMs - staleMs, staleMs }, count };
