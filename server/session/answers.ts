@@ -54,9 +54,9 @@ export class Answers {
     else done(noAnswer("too_large", `the answer: expected at most ${MAX_BYTES} bytes, got ${data.size}`));
   }
 
-  /** Nobody waits for it any more: what comes later is passed over. */
-  forget(id: number): void {
-    this.#open.delete(id);
+  /** Nobody waits for it any more: what comes later is passed over. Whether it still waited. */
+  forget(id: number): boolean {
+    return this.#open.delete(id);
   }
 
   /** The session has ended. */
