@@ -4,6 +4,7 @@ import type { AddressReason } from "./access/limits/address-limits.js";
 import type { LimitName } from "./access/limits/limits.js";
 import type { HookNumbers } from "./application.js";
 import { ProcessNumbers } from "./process-numbers.js";
+import type { CommandNumbers } from "./queue/commands.js";
 import type { RefusalReason } from "./transport/admission.js";
 
 export const nodeStates = ["starting", "ready", "draining"] as const;
@@ -45,6 +46,8 @@ export type NodeNumbers = {
   readonly problems: number;
   /** Posts to hooks, by the hook and what became of them, totals; seconds that they took; the state of circuits. */
   readonly hooks: HookNumbers;
+  /** Of the queue of commands, where there is one. */
+  readonly commands: CommandNumbers | undefined;
 };
 
 /** Where the numbers of a node come from: asked at each scrape. */
@@ -178,6 +181,34 @@ const ofHooks: readonly Definition<NodeNumbers>[] = [
     kind: "gauge",
     label: ["hook", "state"],
     read: ({ hooks }) => hooks.circuits,
+  },
+  {
+    name: "roomcast_commands_total",
+    help: "Commands of the queue that this node has taken, by what became of them: applied, retried (given out again later), dead (among the dead letters).",
+    kind: "counter",
+    label: "outcome",
+    read: ({ commands }) => ({
+      applied: commands?.applied ?? 0,
+      retried: commands?.retried ?? 0,
+      dead: commands?.dead ?? 0,
+    }),
+  },
+  {
+    name: "roomcast_commands_under_way",
+    help: "Commands of the queue that this node has in hand.",
+    kind: "gauge",
+    read: ({ commands }) => commands?.underWay ?? 0,
+  },
+  {
+    name: "roomcast_queue_commands",
+    help: "Commands in the queue, the same at every node: waiting, under_way (taken by some node, or given back for a later try), dead (dead letters that are kept).",
+    kind: "gauge",
+    label: "state",
+    read: ({ commands }) => ({
+      waiting: commands?.queue.waiting ?? 0,
+      under_way: commands?.queue.underWay ?? 0,
+      dead: commands?.queue.dead ?? 0,
+    }),
   },
 ];
 

@@ -28,6 +28,7 @@ import type { DecisionCache } from "./hooks/decision-cache.js";
 import type { Log } from "./log.js";
 import type { MetricsSource } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
+import type { Commands } from "./queue/commands.js";
 import type { Revoking } from "./revoking.js";
 import { fullName } from "./room/names.js";
 import type { Rooms } from "./room/rooms.js";
@@ -36,6 +37,8 @@ import type { Sessions } from "./session/sessions.js";
 import type { Doors } from "./transport/doors.js";
 import type { Listener } from "./transport/listener.js";
 
+/** How long commands of the queue that are under way are waited for as the node ends, in milliseconds. */
+const COMMANDS_MS = 3000;
 /** How often it is looked whether something has come about, in milliseconds. */
 const LOOK_MS = 10;
 
@@ -56,6 +59,7 @@ type Parts = {
   readonly jwks: Jwks | undefined;
   readonly decisions: DecisionCache;
   readonly application: Application;
+  readonly commands: Commands | undefined;
   readonly metrics: MetricsSource;
   readonly failed: (error: unknown) => void;
   readonly onClosing: () => void;
@@ -239,10 +243,12 @@ export class Node implements Server {
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
     const { listener, doors, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
-    const { decisions } = this.#parts;
+    const { decisions, commands } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
+    // First of all, and while clients go: other nodes have what this one has not done.
+    const commandsEnded = commands?.close(Math.min(COMMANDS_MS, settings.deadlineMs / 3));
     await letClientsGo();
     doors.stop();
     sessions.stop();
@@ -252,6 +258,7 @@ export class Node implements Server {
     this.#parts.application.close();
     decisions.close();
     try {
+      await commandsEnded;
       await cluster.close();
       await revoking.close();
       await rooms.close();

@@ -33,6 +33,7 @@ import { type HookHeaders, type VerifyHookOptions, verifyHook } from "./hooks/si
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
 import { lookUntil, Node } from "./node.js";
+import { commandsOf, queuesOf } from "./queueing.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
 import { fullName, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
@@ -236,6 +237,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const { page } = settings;
   const documents = documentRoutes(versionOf(), page);
   listener.serve(new Map([...httpRoutes({ problems, engines: enginesIn(settings), page }), ...documents]), failed);
+  const queues = await queuesOf(settings, log);
+  const roomProblems = () => rooms.broker.problems();
+  const commands = queues && commandsOf(queues, settings, { server: () => server, problems: roomProblems, log });
   const onClosing = () => {
     state = "closing";
     cluster.announce();
@@ -251,8 +255,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     publishedBytes: doors.publishedBytes,
     logReads: rooms.logReads,
     strays: rooms.strays,
-    problems: rooms.broker.problems().length,
+    problems: rooms.broker.problems().length + (commands?.problems().length ?? 0),
     hooks: application.numbers(),
+    commands: commands?.numbers(),
     drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
   });
   const metrics = { node: name, version: versionOf(), numbers };
@@ -268,6 +273,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     jwks,
     decisions,
     application,
+    commands,
     metrics,
     failed,
     onClosing,
@@ -275,7 +281,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   await server.listen();
   await Promise.all([reached(rooms.broker, log), jwks?.start()]);
   await revoking.start();
-  if (state === "starting") state = "ready";
+  if (state === "starting") {
+    state = "ready";
+    commands?.start();
+  }
   // It goes on trying by itself where the engine is away.
   void cluster.start();
   return server;

@@ -73,6 +73,11 @@ export class Commands {
     void this.#count();
   }
 
+  /** What of the queue cannot be reached now, a line each. */
+  problems(): readonly string[] {
+    return this.#options.queue.problems();
+  }
+
   numbers(): CommandNumbers {
     const [applied, retried, dead, underWay] = [this.#applied, this.#retried, this.#dead, this.#underWay];
     return { applied, retried, dead, underWay, queue: this.#queue };
@@ -87,7 +92,11 @@ export class Commands {
   async #end(withinMs: number): Promise<void> {
     for (const look of this.#looks) clearInterval(look);
     for (const release of this.#holds) release();
-    await this.#options.queue.close(withinMs);
+    try {
+      await this.#options.queue.close(withinMs);
+    } catch (error) {
+      this.#options.log.error("queue: it did not end well", { error: String(error) });
+    }
   }
 
   async #count(): Promise<void> {
