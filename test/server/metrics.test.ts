@@ -95,6 +95,11 @@ test("each metric says its own number, also where it has become smaller", async 
     limited: Object.fromEntries(limitNames.map((name) => [name, next()])) as Record<LimitName, number>,
     ...{ logReads: next(), strays: next(), publishedBytes: next(), problems: next() },
     drain: { left: next(), moved: next(), closed: next() },
+    hooks: {
+      calls: { "join answered": next(), "join failed": next() },
+      seconds: { join: next() },
+      circuits: { "join open": next() },
+    },
   });
   const metrics = new Metrics({ node: "n", version: "1.2.3", numbers });
   t.after(() => metrics.close());
@@ -102,7 +107,7 @@ test("each metric says its own number, also where it has become smaller", async 
   const counted = [...first].filter(([, value]) => value >= 1000 && value < number);
   assert.equal(
     new Set(counted.map(([, value]) => value)).size,
-    17 + limitNames.length,
+    21 + limitNames.length,
     "some number is said twice, or not at all",
   );
   number = 1000;
