@@ -13,12 +13,12 @@ const ENTRY_BYTES = 24;
 
 export const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text));
 
-/** As many of the page as fit a note. */
-export function fitPage({ entries, more }: NamePage): NamePage {
+/** As many of the page as fit `most` bytes: a note, if it is not said. */
+export function fitPage({ entries, more }: NamePage, most: number = LIST_BYTES): NamePage {
   let bytes = 0;
   for (let index = 0; index < entries.length; index++) {
     bytes += jsonBytes((entries[index] as Entry)[0]) + ENTRY_BYTES;
-    if (bytes > LIST_BYTES) return { entries: entries.slice(0, index), more: true };
+    if (bytes > most) return { entries: entries.slice(0, index), more: true };
   }
   return { entries, more };
 }
