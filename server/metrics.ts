@@ -5,6 +5,7 @@ import type { LimitName } from "./access/limits/limits.js";
 import type { HookNumbers } from "./application.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { CommandNumbers } from "./queue/commands.js";
+import type { RecordNumbers } from "./queue/records.js";
 import type { RefusalReason } from "./transport/admission.js";
 
 export const nodeStates = ["starting", "ready", "draining"] as const;
@@ -48,6 +49,8 @@ export type NodeNumbers = {
   readonly hooks: HookNumbers;
   /** Of the queue of commands, where there is one. */
   readonly commands: CommandNumbers | undefined;
+  /** Of the stream of what happened, where there is one. */
+  readonly records: RecordNumbers | undefined;
 };
 
 /** Where the numbers of a node come from: asked at each scrape. */
@@ -209,6 +212,20 @@ const ofHooks: readonly Definition<NodeNumbers>[] = [
       under_way: commands?.queue.underWay ?? 0,
       dead: commands?.queue.dead ?? 0,
     }),
+  },
+  {
+    name: "roomcast_records_total",
+    help: "Entries of the stream of what happened, by what became of them on this node: written, lost (they did not fit while the engine was away; the stream says so), gaps (places where a room's log no longer had what was to be told).",
+    kind: "counter",
+    label: "outcome",
+    read: ({ records }) => ({ written: records?.written ?? 0, lost: records?.lost ?? 0, gaps: records?.gaps ?? 0 }),
+  },
+  {
+    name: "roomcast_records_waiting",
+    help: "What this node has yet to write into the stream of what happened: entries, and rooms whose log is ahead of it.",
+    kind: "gauge",
+    label: "what",
+    read: ({ records }) => ({ entries: records?.waiting ?? 0, rooms: records?.behind ?? 0 }),
   },
 ];
 

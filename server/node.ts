@@ -29,6 +29,7 @@ import type { Log } from "./log.js";
 import type { MetricsSource } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
 import type { Commands } from "./queue/commands.js";
+import type { Records } from "./queue/records.js";
 import type { Revoking } from "./revoking.js";
 import { fullName } from "./room/names.js";
 import type { Rooms } from "./room/rooms.js";
@@ -60,6 +61,7 @@ type Parts = {
   readonly decisions: DecisionCache;
   readonly application: Application;
   readonly commands: Commands | undefined;
+  readonly records: Records | undefined;
   readonly metrics: MetricsSource;
   readonly failed: (error: unknown) => void;
   readonly onClosing: () => void;
@@ -243,7 +245,7 @@ export class Node implements Server {
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
     const { listener, doors, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
-    const { decisions, commands } = this.#parts;
+    const { decisions, commands, records } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     onClosing();
     log.info("closing", { connections: sessions.size });
@@ -259,6 +261,7 @@ export class Node implements Server {
     decisions.close();
     try {
       await commandsEnded;
+      await records?.close(until);
       await cluster.close();
       await revoking.close();
       await rooms.close();

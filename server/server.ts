@@ -34,6 +34,7 @@ import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
 import { lookUntil, Node } from "./node.js";
 import { commandsOf, queuesOf } from "./queueing.js";
+import { observerOf, recordsOf } from "./recording.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
 import { fullName, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
@@ -50,6 +51,7 @@ import { ListenError, Listener } from "./transport/listener.js";
 import { isLoopback } from "./transport/upgrade.js";
 import { versionOf } from "./version.js";
 
+export { ApiError, ServerClient, type ServerClientOptions } from "./api/server-client.js";
 export type {
   Action,
   AuthenticateQuestion,
@@ -162,8 +164,20 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const application = new Application(options, settings, settings.hookCacheSize > 0 ? decisions : undefined, log);
   const isOpen = !application.decides && !tokens.configured;
   const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
+  const queues = await queuesOf(settings, log);
+  const self = {
+    name: settings.node,
+    get instance() {
+      return cluster.id;
+    },
+  };
+  const records = recordsOf(settings, queues, { node: self, nodes: () => cluster.nodes().length, log });
+  const openBroker = await openEngine(settings, demandsOf(settings), log);
   const rooms = new Rooms({
-    openBroker: await openEngine(settings, demandsOf(settings), log),
+    openBroker: (deliver, suspect) => {
+      const broker = openBroker(deliver, suspect);
+      return records === undefined ? broker : records.over(broker);
+    },
     fanout: doors,
     rulesFor,
     reserved: {
@@ -219,6 +233,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     },
     helloTimeoutMs: settings.helloTimeoutMs,
     publishedBytes: () => doors.publishedBytes,
+    observer: observerOf(records),
   });
   const enforce = async () => void (await sessions.checkRevoked());
   const { maxTokenLifeMs } = settings;
@@ -237,7 +252,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const { page } = settings;
   const documents = documentRoutes(versionOf(), page);
   listener.serve(new Map([...httpRoutes({ problems, engines: enginesIn(settings), page }), ...documents]), failed);
-  const queues = await queuesOf(settings, log);
   const roomProblems = () => rooms.broker.problems();
   const commands = queues && commandsOf(queues, settings, { server: () => server, problems: roomProblems, log });
   const onClosing = () => {
@@ -258,6 +272,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     problems: rooms.broker.problems().length + (commands?.problems().length ?? 0),
     hooks: application.numbers(),
     commands: commands?.numbers(),
+    records: records?.numbers,
     drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
   });
   const metrics = { node: name, version: versionOf(), numbers };
@@ -274,11 +289,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     decisions,
     application,
     commands,
+    records,
     metrics,
     failed,
     onClosing,
   });
   await server.listen();
+  records?.start();
   await Promise.all([reached(rooms.broker, log), jwks?.start()]);
   await revoking.start();
   if (state === "starting") {

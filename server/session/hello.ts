@@ -81,6 +81,7 @@ function welcome(session: Session, frame: Received<"hello">, access: Access, res
   const { context } = session;
   const { maxFrameBytes, maxRooms, maxRequests } = context.limits;
   if (!enters(session, frame.id, access, resumedId !== undefined)) return;
+  session.wasResumed = resumedId !== undefined;
   session.id = resumedId ?? randomBytesOf(9).toString("base64url");
   session.access = access;
   session.renewAt = renewalOf(access);

@@ -110,6 +110,10 @@ export class Session {
   toldToMove = false;
   /** Whether it was this side that closed it. */
   wasClosed = false;
+  /** What its connection was closed with, from either side; `undefined` where nothing is known of it. */
+  endCode: number | undefined;
+  /** Whether it goes on with what it was before, by its ticket. */
+  wasResumed = false;
   state: "new" | "greeting" | "open" | "closed" = "new";
   readonly rooms = new SmallMap<Membership>();
   /** The joins that wait for the application or the engine; a leave in between takes them out. */
@@ -438,15 +442,17 @@ export class Session {
   close(code: CloseCode, reason?: string): void {
     if (this.state === "closed") return;
     this.wasClosed = true;
+    this.endCode = code;
     this.context.log.debug("closing a session", { session: this.id, code });
     // The link ends the session in turn, some transports before this returns.
     this.link.close(code, reason);
     this.ended();
   }
 
-  /** The link is gone. Called once or more. */
-  ended(): void {
+  /** The link is gone; `code` where its other side said one. Called once or more. */
+  ended(code?: number): void {
     if (this.state === "closed") return;
+    this.endCode ??= code;
     this.state = "closed";
     for (const [, { room, state }] of this.rooms) {
       if (state === "joined") room.exit(this.link.codec);

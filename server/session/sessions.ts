@@ -14,12 +14,19 @@ const MOST_LOOKS = 64;
 /** How often the registry looks after its sessions, in milliseconds. */
 const SWEEP_MS = 250;
 
+/** Whoever is told of sessions that were welcomed, and of their end. It returns quickly and throws nothing. */
+export interface SessionObserver {
+  opened(session: Session): void;
+  ended(session: Session): void;
+}
+
 export type SessionsOptions = {
   readonly context: SessionContext;
   /** How long a connection may take to say hello, in milliseconds. */
   readonly helloTimeoutMs: number;
   /** How many bytes were published so far, each frame counted once: while it stands still nobody falls behind. */
   readonly publishedBytes: () => number;
+  readonly observer?: SessionObserver | undefined;
 };
 
 /** What is asked of a user's sessions; who asks for the members of a room. */
@@ -109,6 +116,7 @@ export class Sessions implements Registry {
 
   opened(session: Session): void {
     this.#silent.delete(session);
+    this.#options.observer?.opened(session);
     this.#enter(session);
     this.timed(session);
   }
@@ -131,6 +139,7 @@ export class Sessions implements Registry {
   }
 
   remove(session: Session): void {
+    this.#options.observer?.ended(session);
     this.#silent.delete(session);
     this.#expiring.delete(session);
     this.#leaving.delete(session);

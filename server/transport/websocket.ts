@@ -154,7 +154,7 @@ export class WebSockets {
       drain: (ws) => this.#guard(() => this.#drained(ws)),
       // The native code does not stand any act in here, not even a close.
       dropped: (ws) => this.#guard(() => ws.getUserData().link.look()),
-      close: (ws) => this.#guard(() => this.#closed(ws)),
+      close: (ws, code) => this.#guard(() => this.#closed(ws, code)),
     });
   }
 
@@ -282,13 +282,13 @@ export class WebSockets {
     else link.session?.drained();
   }
 
-  #closed(ws: WebSocket<UserData>): void {
+  #closed(ws: WebSocket<UserData>, code: number): void {
     this.open--;
     this.#farewells.ended(ws);
     const { link } = ws.getUserData();
     this.#entrance.left(link.use);
     link.ws = undefined;
-    link.session?.ended();
+    link.session?.ended(code);
   }
 }
 
