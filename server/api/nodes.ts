@@ -5,7 +5,7 @@ import { define, refuseTenants } from "./operation.js";
 
 const node = z.object({
   name: z.string().describe("What it is called (the setting node)."),
-  version: z.string(),
+  version: z.string().describe("Which version of Roomcast it is."),
   address: z.string().optional().describe("Where it listens, as it says itself."),
   host: z.string().describe("The machine's name."),
   pid: z.int().describe("The process."),
@@ -28,7 +28,7 @@ export const nodes = define({
   params: none,
   query: none,
   body: none,
-  answer: z.object({ nodes: z.array(node) }),
+  answer: z.object({ nodes: z.array(node).describe("The nodes, this one first.") }),
   async run(app, _input, { caller }) {
     refuseTenants(caller, "nodes");
     return {

@@ -45,14 +45,15 @@ const tags = [
   { name: "Publish", description: "Events into rooms. Once answered, an event is in the room's log." },
   { name: "Rooms", description: "What is in rooms, and who." },
   { name: "Users", description: "What is done to users, and asked of them, on all nodes." },
-  { name: "Nodes", description: "The nodes of this server, and what they remember." },
+  { name: "Nodes", description: "The nodes of this server." },
+  { name: "Cache", description: "What nodes remember of the application's answers." },
   {
     name: "Clients",
     description: "For clients that open no WebSocket: with their own token in the place of an API key.",
   },
 ] as const;
 
-/** What a client may do by HTTP with its own token; see docs/sse.md. */
+/** What a client may do by HTTP with its own token; see docs/http-api.md. */
 const client = [{ clientToken: [] }, { clientCookie: [] }, {}] as const;
 const room: Parameter = {
   name: "room",

@@ -40,7 +40,15 @@ export const rooms = define({
   query: object({ prefix: prefix.optional(), after: after.optional(), limit: limit.optional(), ...whose }),
   body: none,
   answer: z.object({
-    rooms: z.array(z.object({ room: z.string(), clients: z.int().describe("How many clients are in it.") })).readonly(),
+    rooms: z
+      .array(
+        z.object({
+          room: z.string().describe("The room's name."),
+          clients: z.int().describe("How many clients are in it."),
+        }),
+      )
+      .readonly()
+      .describe("The rooms of this page."),
     next,
     ...answered,
   }),
@@ -61,9 +69,13 @@ export const members = define({
   answer: z.object({
     members: z
       .array(
-        z.object({ user: z.string(), sessions: z.int().describe("How many sessions of the user are in the room.") }),
+        z.object({
+          user: z.string().describe("The user."),
+          sessions: z.int().describe("How many sessions of the user are in the room."),
+        }),
       )
-      .readonly(),
+      .readonly()
+      .describe("The users of this page."),
     anonymous: z.int().describe("How many sessions in the room are of no user; the same on every page."),
     next,
     ...answered,
@@ -76,8 +88,8 @@ const place = z.string(PLACE).regex(/^.{1,256}:\d{1,16}$/, PLACE);
 
 const eventInLog = z.object({
   offset: z.int().optional().describe("Its place in the log."),
-  event: z.string(),
-  data: z.unknown(),
+  event: z.string().describe("Its name."),
+  data: z.unknown().describe("Its data, any JSON value."),
   from: z.string().optional().describe("The user it is from; left out: nobody, or the application itself."),
   at: z.int().describe("When it was published, in Unix milliseconds."),
   key: z.string().optional().describe("What its publisher named it by."),

@@ -152,8 +152,15 @@ export const call = define({
     answers: z
       .array(
         z.union([
-          z.object({ data: z.unknown() }),
-          z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
+          z.object({ data: z.unknown().describe("What the session answered.") }),
+          z.object({
+            error: z
+              .object({
+                code: z.string().describe("The protocol's word for it."),
+                message: z.string().describe("What went wrong."),
+              })
+              .describe("Why there is no answer."),
+          }),
         ]),
       )
       .readonly()
