@@ -24,6 +24,7 @@ import { row22 } from "./row-22-revoked.js";
 import { row23 } from "./row-23-silent-clients.js";
 import { row24 } from "./row-24-wrong-options.js";
 import { row25 } from "./row-25-many-names.js";
+import { row26 } from "./row-26-commands.js";
 
 export const rows: readonly Row[] = [
   row01,
@@ -50,4 +51,5 @@ export const rows: readonly Row[] = [
   row23,
   row24,
   row25,
+  row26,
 ];
