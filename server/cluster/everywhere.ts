@@ -61,7 +61,7 @@ export type Called = Answered & {
   readonly sessions: number;
   /**
    * One for each session that was asked, at most 100 of one node: its data, or a code and words. `unavailable`: the session
-   * ended, or was told to move to another node; `timeout`: no answer in time; `too_large`: more than nodes tell each other; `too_many`: too many
+   * ended, was told to move to another node, or is a stream that cannot answer; `timeout`: no answer in time; `too_large`: more than nodes tell each other; `too_many`: too many
    * questions wait for that session; any other code is the client's own.
    */
   readonly answers: readonly Answer[];

@@ -72,13 +72,14 @@ type Askable = {
   readonly id: string;
   readonly state: string;
   readonly toldToMove: boolean;
+  readonly link: { readonly isOneWay?: boolean };
   answers: Answers | undefined;
   send(frame: PlainServerFrame): void;
 };
 
 /**
  * Asks all of them the same, each once, and resolves with an answer or an error of each: when all have answered, or after
- * `withinMs`. Who was told to move is not asked: its client may be there on another connection already.
+ * `withinMs`. A stream that goes one way is not asked. Who was told to move is not either: its client may be there on another connection already.
  */
 export function askAll(
   sessions: readonly Askable[],
@@ -104,6 +105,7 @@ export function askAll(
         if (replies.size === sessions.length) end();
       };
       if (session.state !== "open") done(noAnswer("unavailable", "the session has ended"));
+      else if (session.link.isOneWay) done(noAnswer("unavailable", "the session is a stream, which cannot answer"));
       else if (session.toldToMove) done(noAnswer("unavailable", "the session was told to move to another node"));
       else {
         session.answers ??= new Answers();

@@ -7,6 +7,8 @@ export interface Link {
   /** The IP address of the client, in the one form that `normalAddress` gives it. */
   readonly address: string;
   readonly origin: string | undefined;
+  /** Whether nothing can come back on it: what is asked there has no answer. */
+  readonly isOneWay?: boolean;
   send(frame: Wire): void;
   /** From now on what is published in the room reaches this link. */
   join(room: string): void;
