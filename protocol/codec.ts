@@ -12,9 +12,12 @@ export type ReceivedFrame =
   | (Omit<ClientFrame<"call">, "data"> & { readonly data: Payload })
   | (Omit<ClientFrame<"answer">, "data"> & { readonly data?: Payload });
 
-/** The frames that end in a list of events, without that list. */
+/**
+ * The frames that end in a list of events, without that list. The epoch of `events` is for codecs that name each event's
+ * position; it is not on the wire of frames.
+ */
 export type EventsHead =
-  | Omit<ServerFrame<"events">, "events">
+  | (Omit<ServerFrame<"events">, "events"> & { readonly epoch?: string | undefined })
   | Omit<ServerFrame<"joined">, "events">
   | Omit<ServerFrame<"history">, "events">;
 

@@ -57,6 +57,7 @@ export class Room {
   #heard = 0;
   #heardEpoch = "";
   #repairing: Promise<void> | undefined;
+  #findingLatest: Promise<void> | undefined;
   /** Set when the log must be read even though nothing was heard of that the tail does not have. */
   #suspect = false;
   #closed = false;
@@ -120,6 +121,7 @@ export class Room {
     const first = events[0];
     // What stands before the first event read is not known, only that it is at least one less.
     if (first !== undefined) tail.warm(events, first.offset - 1);
+    else tail.foundLatest(undefined);
     this.#tail = tail;
     if (this.#hasHole()) void this.#repair();
   }
@@ -278,6 +280,41 @@ export class Room {
     return this.#tail?.epoch === since.epoch ? this.#tail.after(since.offset) : undefined;
   }
 
+  /** Whether who resumes nothing is given the latest event. */
+  get givesLatest(): boolean {
+    return this.rules.lastValue && this.hasHistory;
+  }
+
+  /** Whether it is known which event is the latest; `findLatest` finds out. */
+  get knowsLatest(): boolean {
+    return this.#tail?.knowsLatest === true;
+  }
+
+  /** The latest event up to `position`, as long as the log would keep it; `undefined` where there is none. */
+  get latest(): RoomEvent | undefined {
+    const latest = this.#tail?.latest;
+    return latest !== undefined && Date.now() - latest.at < this.rules.history.ageMs ? latest : undefined;
+  }
+
+  /** Asks the log for its latest event, once for all who wait for it. Rejects with what the engine says. */
+  findLatest(): Promise<void> {
+    this.#findingLatest ??= this.#findLatest().finally(() => {
+      this.#findingLatest = undefined;
+    });
+    return this.#findingLatest;
+  }
+
+  async #findLatest(): Promise<void> {
+    const tail = this.#tail;
+    const { position, events = [] } = await this.#reads.read(this.name, {}, 1, this.rules);
+    if (tail === undefined || this.#tail !== tail || tail.knowsLatest) return;
+    const latest = events[events.length - 1];
+    const isKnown = latest === undefined || latest.offset <= tail.end;
+    if (position.epoch === tail.epoch && isKnown) tail.foundLatest(latest);
+    // The log is ahead: what comes next, or a new start, is what is asked for.
+    else await this.refresh();
+  }
+
   /** What the log has next after `since`, in one read for all who ask at about the same time. See `LogReads.after`. */
   read(since: Position): Promise<readonly RoomEvent[] | undefined> {
     return this.#reads.after(this.name, since, this.rules);
@@ -330,7 +367,7 @@ export class Room {
       const count = pageLength(events, from);
       const page = from === 0 && count === events.length ? events : events.slice(from, from + count);
       const head: EventsHead = this.hasHistory
-        ? { type: "events", room: this.shown, previous }
+        ? { type: "events", room: this.shown, previous, epoch: this.#tail?.epoch }
         : { type: "events", room: this.shown };
       for (const codec of this.#readers.keys()) {
         this.#fanout.publish(this.name, codec, codec.encodeEvents(head, page));

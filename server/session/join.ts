@@ -142,7 +142,8 @@ class Joining implements Joiner {
   }
 
   page(events: readonly RoomEvent[], previous: number): void {
-    this.#session.sendEvents({ type: "events", room: this.#membership.room.shown, previous }, events);
+    const { shown: room, position } = this.#membership.room;
+    this.#session.sendEvents({ type: "events", room, previous, epoch: position?.epoch }, events);
   }
 
   cut({ position, recovered, events }: Cut): void {

@@ -4,19 +4,23 @@ import type { Sessions } from "../session/sessions.js";
 import { type ClientRequestOptions, ClientRequests } from "./clients.js";
 import { Entrance } from "./entrance.js";
 import type { Listener } from "./listener.js";
+import { EventStreams, type StreamOptions } from "./sse.js";
+import { isSse } from "./sse-codec.js";
 import { type WebSocketOptions, WebSockets } from "./websocket.js";
 
-export type DoorOptions = WebSocketOptions & ClientRequestOptions;
+export type DoorOptions = WebSocketOptions & StreamOptions & ClientRequestOptions;
 
 export class Doors {
   readonly entrance: Entrance;
   readonly clients: ClientRequests;
+  readonly streams: EventStreams;
   readonly #sockets: WebSockets;
 
   /** Registers the routes of WebSockets and streams, so that `publish` may be called from here on. */
   constructor(listener: Listener, options: DoorOptions, onError: (error: unknown) => void) {
     this.entrance = new Entrance(options);
     this.#sockets = new WebSockets(listener.app, options, onError, this.entrance);
+    this.streams = new EventStreams(listener, this.entrance, options, onError);
     this.clients = new ClientRequests(this.entrance, options, onError);
     listener.on("post", "/v1/call", (exchange) => this.clients.call(exchange), onError);
     for (const path of ["/v1/rooms/:room/events", "/v1/rooms/:room/history", "/v1/events", "/v1/call"]) {
@@ -28,6 +32,7 @@ export class Doors {
   start(sessions: Sessions): void {
     this.entrance.start(sessions);
     this.#sockets.start(sessions);
+    this.streams.start(sessions);
     this.clients.start(sessions);
   }
 
@@ -39,15 +44,17 @@ export class Doors {
   /** No more heartbeats. */
   stop(): void {
     this.#sockets.stop();
+    this.streams.stop();
   }
 
   /** Bytes of all frames published so far, each counted once, whatever the number of its readers. */
   get publishedBytes(): number {
-    return this.#sockets.publishedBytes;
+    return this.#sockets.publishedBytes + this.streams.publishedBytes;
   }
 
   /** To everyone in the room who reads the codec; what rooms know as their fan-out. */
   publish(room: string, codec: ServerCodec, frame: Wire): void {
-    this.#sockets.publish(room, codec, frame);
+    if (isSse(codec)) this.streams.publish(room, codec, frame);
+    else this.#sockets.publish(room, codec, frame);
   }
 }

@@ -1,0 +1,49 @@
+/** What a stream of server-sent events is asked for, read from the request. Pure. */
+import { ProtocolError } from "../../protocol/codes.js";
+import { isRoomName } from "../../protocol/names.js";
+import type { Position } from "../../protocol/positions.js";
+import { RequestError } from "../api/problems.js";
+import type { RequestHead } from "./client-head.js";
+import { parsePositions } from "./positions.js";
+
+/** The longest id of a stream of several rooms, in characters: a browser sends it back as a header, beside its others. */
+const MAX_ID_LENGTH = 4096;
+/** What a room takes in it beside its name: an epoch, an offset, and what is between them. */
+const PLACE_LENGTH = 40;
+
+const MEDIA_TYPE = "text/event-stream";
+
+/** `room` is the path's, where it names one. Throws `ProtocolError` and `RequestError`. */
+export function readStreamRequest(
+  head: RequestHead,
+  room: string | undefined,
+  maxRooms: number,
+): { readonly rooms: readonly string[]; readonly since: ReadonlyMap<string, Position> } {
+  const accept = head.header("accept");
+  if (accept !== "" && !/text\/(event-stream|\*)|\*\/\*/.test(accept)) {
+    throw new RequestError("bad_request", `accept: expected ${MEDIA_TYPE}`, 406);
+  }
+  const query = new URLSearchParams(head.query);
+  const rooms = room === undefined ? [...new Set(query.getAll("room"))] : [room];
+  checkRooms(rooms, maxRooms);
+  const lastId = head.header("last-event-id");
+  const since = query.get("since");
+  if (lastId !== "") return { rooms, since: parsePositions(lastId, rooms, "Last-Event-ID") };
+  return { rooms, since: since === null ? new Map() : parsePositions(since, rooms, "since") };
+}
+
+function checkRooms(rooms: readonly string[], maxRooms: number): void {
+  if (rooms.length === 0) throw new ProtocolError("room", "the name of a room, or of several", "none");
+  if (rooms.length > maxRooms) throw new ProtocolError("room", `at most ${maxRooms} rooms`, String(rooms.length));
+  for (const name of rooms) {
+    if (!isRoomName(name)) throw new ProtocolError("room", "a room's name", JSON.stringify(name.slice(0, 64)));
+  }
+  if (rooms.length === 1) return;
+  const length = rooms.reduce((sum, { length }) => sum + length + PLACE_LENGTH, 0);
+  if (length <= MAX_ID_LENGTH) return;
+  throw new ProtocolError(
+    "room",
+    `fewer rooms in one stream, or shorter names: ids of at most ${MAX_ID_LENGTH}`,
+    `${length}`,
+  );
+}
