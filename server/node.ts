@@ -91,6 +91,7 @@ export class Node implements Server {
     } catch (error) {
       listener.stop();
       this.#parts.decisions.close();
+      await this.#parts.records?.close(0);
       await rooms.close();
       throw error;
     }

@@ -7,6 +7,30 @@ import { redisOptions } from "../engine/redis-ground.js";
 import { eventually } from "../support/eventually.js";
 import { type Redis, startRedis } from "../support/services/redis.js";
 import { startRedisCluster } from "../support/services/redis-cluster.js";
+import type { QueueGround } from "./conformance.js";
+import { recordCases } from "./conformance-records.js";
+import { workCases } from "./conformance-work.js";
+
+async function groundOf(t: TestContext): Promise<QueueGround> {
+  const redis = await startRedis(t, { persistent: true });
+  const options = redisOptions([redis.url]);
+  return {
+    queues: redisQueues(options),
+    async outage(during) {
+      await redis.kill();
+      await during();
+      await redis.start();
+    },
+    async records() {
+      const reply = (await redis.command("XRANGE", `${options.namespace}:records`, "-", "+")) as [string, string[]][];
+      return reply.map(([, fields]) => fields[fields.indexOf("record") + 1] ?? "");
+    },
+  };
+}
+
+for (const [says, run] of Object.entries({ ...workCases, ...recordCases })) {
+  test(`Redis: ${says}`, async (t) => run(t, await groundOf(t)));
+}
 
 const quick: WorkQueueOptions = { prefetch: 50, ackMs: 2000, deadAgeMs: 60_000, maxBytes: 65_536 };
 const done: Outcome = { done: true };

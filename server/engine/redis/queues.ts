@@ -26,9 +26,11 @@ export function redisQueues(options: RedisOptions): Queues {
     return openShard(shard, shardOptions, { published: () => undefined, suspect: () => undefined });
   };
   const blockMs = Math.max(1, Math.min(BLOCK_MS, Math.floor(probeMs / 4)));
-  const openReads = () => ({ shard: open("queue", blockMs), blockMs });
   return {
-    openWork: (work) => new RedisWorkQueue({ ...work, names, shard: open("queue"), openReads, log }),
+    openWork(work) {
+      const reads = { shard: open("queue", blockMs), blockMs };
+      return new RedisWorkQueue({ ...work, names, shard: open("queue"), reads, log });
+    },
     openRecords: (records) => new RedisRecordLog({ ...records, names, shard: open("records") }),
   };
 }

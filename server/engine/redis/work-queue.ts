@@ -36,8 +36,8 @@ export type RedisWorkQueueOptions = WorkQueueOptions & {
   readonly names: QueueNames;
   /** Where it is kept, as calls reach it. Closed with this. */
   readonly shard: Shard;
-  /** The same on connections of its own, which a read may hold for a while; opened when commands are first taken. */
-  readonly openReads: () => { readonly shard: Shard; readonly blockMs: number };
+  /** The same on connections of its own, which a read may hold for so long. */
+  readonly reads: { readonly shard: Shard; readonly blockMs: number };
   readonly log: Log;
 };
 
@@ -50,8 +50,6 @@ type Held = {
   signAt: number;
 };
 
-type Reads = ReturnType<RedisWorkQueueOptions["openReads"]>;
-
 export class RedisWorkQueue implements WorkQueue {
   readonly #options: RedisWorkQueueOptions;
   /** What the group knows this node by. */
@@ -61,7 +59,6 @@ export class RedisWorkQueue implements WorkQueue {
   #untold: { readonly held: Held; readonly outcome: Outcome }[] = [];
   #telling: Promise<void> | undefined;
   #take: Take | undefined;
-  #reads: Reads | undefined;
   #isClosing = false;
   #isClosed = false;
   readonly #ending = new AbortController();
@@ -79,16 +76,15 @@ export class RedisWorkQueue implements WorkQueue {
 
   start(take: Take): void {
     this.#take = take;
-    this.#reads = this.#options.openReads();
     this.#signTimer = setInterval(() => void this.#giveSigns(), this.#options.ackMs / 4).unref();
     this.#claimIn(Math.random() * CLAIM_MS);
-    void this.#read(this.#reads);
+    void this.#read();
   }
 
   async add(id: string, bytes: Uint8Array): Promise<boolean> {
     const { maxBytes, names } = this.#options;
     if (bytes.length > maxBytes) {
-      throw new RangeError(`command: expected at most ${maxBytes} bytes, got ${bytes.length}`);
+      throw new TypeError(`expected at most ${maxBytes} bytes, got ${bytes.length}`);
     }
     const keys = [names.commands, names.written(id)];
     return (await this.#run(scripts.queueAdd, keys, [id, Buffer.from(bytes), SAME_ID_MS])) === 1;
@@ -125,7 +121,8 @@ export class RedisWorkQueue implements WorkQueue {
   }
 
   problems(): readonly string[] {
-    return [...new Set([...this.#options.shard.problems(), ...(this.#reads?.shard.problems() ?? [])])];
+    const { shard, reads } = this.#options;
+    return [...new Set([...shard.problems(), ...reads.shard.problems()])];
   }
 
   #send(command: string, words: readonly Word[]): Promise<Reply> {
@@ -143,7 +140,8 @@ export class RedisWorkQueue implements WorkQueue {
   }
 
   /** Takes what is written, for as long as it is open. */
-  async #read({ shard, blockMs }: Reads): Promise<void> {
+  async #read(): Promise<void> {
+    const { shard, blockMs } = this.#options.reads;
     const { commands } = this.#options.names;
     while (!this.#isClosing) {
       if (this.#free <= 0) {
@@ -234,7 +232,7 @@ export class RedisWorkQueue implements WorkQueue {
     for (const { held, outcome } of some) {
       const { place, id, bytes, tries } = held;
       if ("done" in outcome) words.push("done", place, "", "", "", "", "");
-      else if ("dead" in outcome) words.push("dead", place, id, bytes, outcome.dead, tries, Date.now());
+      else if ("dead" in outcome) words.push("dead", place, id, bytes, oneLine(outcome.dead), tries, Date.now());
       else words.push("retry", place, Math.max(0, Math.round(ackMs - outcome.retryMs)), "", "", "", "");
     }
     await this.#run(scripts.queueSettle, [names.commands, names.dead], words);
@@ -289,7 +287,7 @@ export class RedisWorkQueue implements WorkQueue {
     this.#wake();
     const until = performance.now() + withinMs;
     while (this.#held.size > 0 && performance.now() < until) await pause(5);
-    this.#reads?.shard.close();
+    this.#options.reads.shard.close();
     const left = [...this.#held.values()].map((held) => ({ held, outcome: { retryMs: 0 } }));
     this.#held.clear();
     if (left.length > 0) await this.#settle(left).catch(() => undefined);
@@ -312,5 +310,7 @@ function fieldsOf(reply: Reply | undefined): Map<string, Buffer> {
   for (let at = 0; at + 1 < list.length; at += 2) fields.set(String(list[at]), list[at + 1] as Buffer);
   return fields;
 }
+
+const oneLine = (text: string): string => text.replace(/\s+/g, " ");
 
 const closed = (): EngineError => new EngineError("unavailable", "the queue is closed", 0);
