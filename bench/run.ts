@@ -31,6 +31,7 @@ const programs: readonly Program[] = [
   { key: "connect", file: "connect", quick: ["--connects", "1000", "--rounds", "2"] },
   { key: "size", file: "client-size", quick: [] },
   { key: "tokenHello", file: "token-hello", quick: ["--connects", "1000", "--rounds", "3"] },
+  { key: "httpPublish", file: "http-publish", quick: ["--requests", "5000", "--rounds", "3"] },
   { key: "permissions", file: "permissions", quick: ["--checks", "2000", "--rounds", "5"] },
   { key: "limits", file: "limits", quick: ["--publishes", "20000", "--addresses", "10000", "--rounds", "5"] },
   { key: "publishRedis", file: "publish-redis", quick: ["--seconds", "0.1", "--rounds", "3"] },

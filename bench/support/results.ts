@@ -208,6 +208,25 @@ export type TokenHelloResult = {
   readonly rows: readonly TokenHelloRow[];
 };
 
+export type HttpPublishRow = {
+  readonly way: string;
+  readonly eventsPerRequest: number;
+  /** The server's CPU for one event: the median of the rounds. */
+  readonly cpuUsPerEvent: number;
+  readonly cpuUsRange: readonly [number, number];
+  /** How many events a second of one core's time publishes. */
+  readonly eventsPerCoreSecond: number;
+  /** Against a request of the bare route: the median of each round's quotient. */
+  readonly percentOfBare: number;
+};
+export type HttpPublishResult = {
+  readonly program: "http-publish";
+  readonly requests: number;
+  readonly connections: number;
+  readonly rounds: number;
+  readonly rows: readonly HttpPublishRow[];
+};
+
 /** Of one run: a program that failed has no result. */
 export type Results = {
   readonly fanOut?: FanOutResult;
@@ -221,4 +240,5 @@ export type Results = {
   readonly permissions?: PermissionsResult;
   readonly limits?: LimitsResult;
   readonly tokenHello?: TokenHelloResult;
+  readonly httpPublish?: HttpPublishResult;
 };

@@ -106,6 +106,30 @@ function tokenHelloTable({ tokenHello }: Results): Table[] {
   ];
 }
 
+function httpPublishTable({ httpPublish }: Results): Table[] {
+  if (httpPublish === undefined) return [];
+  const rows = httpPublish.rows.map((row) => [
+    row.way,
+    number(row.cpuUsPerEvent, 1),
+    row.cpuUsRange.map((one) => number(one, 1)).join(" to "),
+    number(row.eventsPerCoreSecond),
+    `${number(row.percentOfBare, 1)} %`,
+  ]);
+  return [
+    {
+      program: "http-publish",
+      title: "Publishing by HTTP",
+      note:
+        `${httpPublish.rounds} rounds of ${number(httpPublish.requests)} requests over ${httpPublish.connections} connections, each with an API ` +
+        "key, into rooms of the memory engine without subscribers. The bare route is uWebSockets.js's: it reads the body and answers.",
+      rows: [
+        ["way", "CPU per event, µs", "best to worst round", "events a second of a core", "of the bare route"],
+        ...rows,
+      ],
+    },
+  ];
+}
+
 function sizeTable({ size }: Results): Table[] {
   if (size === undefined) return [];
   const rows = size.rows.map((row) => [`\`${row.entry}\``, number(row.minifiedBytes), number(row.gzipBytes)]);
@@ -175,6 +199,7 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...idleTable(results),
     ...connectTable(results),
     ...tokenHelloTable(results),
+    ...httpPublishTable(results),
     ...sizeTable(results),
     ...permissionsTable(results),
     ...limitsTable(results),

@@ -31,6 +31,8 @@ const MOST_AGAIN_S = 10;
 const MOST_STALL_MS = 50;
 const MOST_CHECK_US = 5;
 const MOST_TIMES_WITHOUT_TOKEN = 1.5;
+const LEAST_SHARE_OF_BARE = 50;
+const LEAST_IN_BATCHES = 20_000;
 const BROKERS = { redis: "Redis", nats: "NATS" } as const;
 
 function atMost(what: string, limit: number, unit: string, measured: number | undefined): Verdict[] {
@@ -89,7 +91,7 @@ function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Result
 
 /** What the project has set itself, held against one run. */
 export function judge(results: Results): readonly Verdict[] {
-  const { idle, connect, size, permissions, tokenHello } = results;
+  const { idle, connect, size, permissions, tokenHello, httpPublish } = results;
   return [
     ...ours.flatMap((name) => ofFanOut(results, name)),
     ...ours.flatMap((name) => {
@@ -111,6 +113,14 @@ export function judge(results: Results): readonly Verdict[] {
       "× without",
       tokenHello?.rows.find(({ token }) => token === "HS256")?.timesWithout,
     ),
+    ...(httpPublish?.rows ?? []).flatMap((row) => {
+      const { way, eventsPerRequest } = row;
+      if (eventsPerRequest > 1) {
+        return atLeast(`Publish by HTTP, ${way}`, LEAST_IN_BATCHES, "/s a core", row.eventsPerCoreSecond);
+      }
+      if (way === "a bare route") return [];
+      return atLeast(`Publish by HTTP, ${way}`, LEAST_SHARE_OF_BARE, "% of a bare route", row.percentOfBare);
+    }),
     ...atMost("SDK, gzip", size?.limitBytes ?? 0, "bytes", size?.rows[0]?.gzipBytes),
     ...(permissions?.rows ?? []).flatMap((row) =>
       atMost(`Permission: ${row.case}`, MOST_CHECK_US, "µs", round(row.nsPerCheck / 1000, 2)),

@@ -4,6 +4,7 @@ import { contestants } from "../../bench/support/dialects.js";
 import type {
   ConnectResult,
   FanOutResult,
+  HttpPublishResult,
   IdleResult,
   LimitsResult,
   PermissionsResult,
@@ -64,4 +65,18 @@ test("a wrong flag ends a program with code 2 and one line that names it", async
   assert.equal(code, 2);
   assert.equal(stderr, '--rounds: expected a number above 0, got "few"\n');
   assert.equal(stdout, "");
+});
+
+test("http-publish has every request of every way answered", async () => {
+  const flags = ["--requests", "60", "--connections", "4", "--batch", "10", "--rounds", "2"];
+  const { rows } = lineOf<HttpPublishResult>(await play("http-publish", ...flags));
+  assert.deepEqual(
+    rows.map(({ way, eventsPerRequest }) => [way, eventsPerRequest]),
+    [
+      ["a bare route", 1],
+      ["one by one", 1],
+      ["batches of 10", 10],
+    ],
+  );
+  for (const row of rows) assert.ok(row.cpuUsPerEvent > 0 && row.eventsPerCoreSecond > 0, JSON.stringify(row));
 });

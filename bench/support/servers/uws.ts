@@ -17,6 +17,20 @@ app.ws("/pub", {
     app.publish("bench", data, isBinary);
   },
 });
+// What http-publish is held against: a route that reads its body, and answers as much as Roomcast does.
+const ANSWER = JSON.stringify({ position: { epoch: "0123456789abcdef", offset: 123_456 } });
+app.post("/v1/rooms/:room/events", (response) => {
+  const chunks: Buffer[] = [];
+  response.onAborted(() => undefined);
+  response.onData((chunk, isLast) => {
+    chunks.push(Buffer.from(chunk.slice(0)));
+    if (!isLast) return;
+    Buffer.concat(chunks);
+    response.cork(() => {
+      response.writeHeader("content-type", "application/json").end(ANSWER);
+    });
+  });
+});
 app.listen("127.0.0.1", 0, (socket) => {
   if (socket === false) throw new Error("uWebSockets.js could not listen");
   reportUsage(uWS.us_socket_local_port(socket));
