@@ -4,9 +4,12 @@ import { circuitStates } from "./hooks/circuit.js";
 import type { Decisions } from "./hooks/decisions.js";
 import { hookResults } from "./hooks/endpoint.js";
 import type { Hooks } from "./hooks/hooks.js";
+import { Occupancy } from "./hooks/occupancy.js";
 import { type HookName, hookNames, parseHookUrl } from "./hooks/settings.js";
-import { Webhooks } from "./hooks/webhooks.js";
+import { Telling } from "./hooks/telling.js";
+import { bodyOf, Webhooks } from "./hooks/webhooks.js";
 import type { Log } from "./log.js";
+import { shownName, tenantOf } from "./room/names.js";
 import { accessOf } from "./session/identity.js";
 import { TrustedProxies } from "./transport/client-address.js";
 
@@ -14,7 +17,20 @@ import { TrustedProxies } from "./transport/client-address.js";
 type Numbers = { readonly [words: string]: number };
 
 /** What posts to the application came to. */
-export type HookNumbers = { readonly calls: Numbers; readonly seconds: Numbers; readonly circuits: Numbers };
+export type HookNumbers = {
+  readonly calls: Numbers;
+  readonly seconds: Numbers;
+  readonly circuits: Numbers;
+  /** What the application is still to be told, and what was given up; a total. */
+  readonly told: { readonly waiting: number; readonly dropped: number };
+};
+
+/** What it takes to know whether rooms are occupied anywhere. */
+export type Elsewhere = {
+  readonly id: () => string;
+  /** What other nodes say of the rooms, by their full names. Rejects where they cannot be asked now. */
+  readonly ask: (rooms: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
+};
 
 /** Which question of an application in process a hook over HTTP takes the place of. */
 const inProcess = {
@@ -25,6 +41,9 @@ const inProcess = {
   call: "onCall",
 } as const satisfies { readonly [name in HookName]?: keyof Hooks };
 
+/** How long the end of the node may take for what the application is to be told, in milliseconds. */
+const LAST_MS = 2000;
+
 export class Application {
   /** What sessions ask. */
   readonly hooks: Hooks;
@@ -32,8 +51,12 @@ export class Application {
   /** Whether anyone says who clients are, or what they may: then nobody may what is not allowed. */
   readonly decides: boolean;
 
+  /** Where the hook `rooms` is asked for. */
+  readonly occupancy: Occupancy | undefined;
+  readonly #telling: Telling | undefined;
+
   /** `given`: the application in this process; what it answers itself is not asked over HTTP. */
-  constructor(given: Hooks, settings: Settings, decisions: Decisions | undefined, log: Log) {
+  constructor(given: Hooks, settings: Settings, decisions: Decisions | undefined, elsewhere: Elsewhere, log: Log) {
     const networks = new TrustedProxies(settings.hookNetworks);
     const hooks = { ...settings.hooks };
     for (const [name, question] of Object.entries(inProcess) as [keyof typeof inProcess, keyof Hooks][]) {
@@ -57,6 +80,16 @@ export class Application {
       onCall: given.onCall ?? onCall,
     };
     this.decides = this.hooks.authenticate !== undefined || given.authorize !== undefined || hooks.join !== undefined;
+    const { told } = this.webhooks;
+    const telling = told && new Telling({ endpoint: told.endpoint, tries: settings.hookTries, log });
+    this.#telling = telling;
+    const tell = (type: string, name: string) => {
+      const room = shownName(name);
+      if (told?.covers(room) !== true) return;
+      const tenant = tenantOf(name);
+      telling?.tell(name, (id) => bodyOf(type, id, { room, ...(tenant === "" ? {} : { tenant }) }));
+    };
+    this.occupancy = telling && new Occupancy({ ...elsewhere, tell, log });
     for (const name of hookNames) {
       const { url, whenDown = "refuse" } = hooks[name] ?? {};
       if (url !== undefined) log.info("a hook", { hook: name, host: parseHookUrl(url).host, whenDown });
@@ -72,11 +105,17 @@ export class Application {
     return {
       calls: both(hookResults, (at, result) => endpoints[at]?.calls.get(result as never) ?? 0),
       circuits: both(circuitStates, (at, state) => (endpoints[at]?.state === state ? 1 : 0)),
+      told: { waiting: this.#telling?.waiting ?? 0, dropped: this.#telling?.dropped ?? 0 },
       seconds: Object.fromEntries(endpoints.map(({ name, seconds }) => [name, seconds])),
     };
   }
 
-  close(): void {
+  /** Nobody is here any more: tells what is still to be told, for a moment, and ends. Before the cluster does. */
+  async close(): Promise<void> {
+    const until = performance.now() + LAST_MS;
+    await this.occupancy?.close(LAST_MS);
+    await this.#telling?.idle(Math.max(0, until - performance.now()));
+    this.#telling?.close();
     this.webhooks.close();
   }
 }

@@ -3,6 +3,7 @@ import { Counter, Gauge, Registry } from "prom-client";
 import type { AddressReason } from "./access/limits/address-limits.js";
 import type { LimitName } from "./access/limits/limits.js";
 import type { HookNumbers } from "./application.js";
+import type { CacheNumbers } from "./hooks/decision-cache.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { CommandNumbers } from "./queue/commands.js";
 import type { RecordNumbers } from "./queue/records.js";
@@ -47,6 +48,8 @@ export type NodeNumbers = {
   readonly problems: number;
   /** Posts to hooks, by the hook and what became of them, totals; seconds that they took; the state of circuits. */
   readonly hooks: HookNumbers;
+  /** Of the answers of hooks that are remembered. */
+  readonly decisions: CacheNumbers;
   /** Of the queue of commands, where there is one. */
   readonly commands: CommandNumbers | undefined;
   /** Of the stream of what happened, where there is one. */
@@ -186,6 +189,31 @@ const ofHooks: readonly Definition<NodeNumbers>[] = [
     read: ({ hooks }) => hooks.circuits,
   },
   {
+    name: "roomcast_hook_cache_total",
+    help: "Questions for hooks whose answers may be remembered, by the hook and where the answer came from: l1 (this process), l2 (what nodes share in Redis), shared (the same question was under way), stale (an answer past its age, while the application was away), asked (the application, if it answered).",
+    kind: "counter",
+    label: ["hook", "result"],
+    read: ({ decisions }) => decisions.results,
+  },
+  {
+    name: "roomcast_hook_cache_answers",
+    help: "Answers of hooks that this process remembers.",
+    kind: "gauge",
+    read: ({ decisions }) => decisions.answers,
+  },
+  {
+    name: "roomcast_hook_cache_bytes",
+    help: "How much these answers take, by an estimate.",
+    kind: "gauge",
+    read: ({ decisions }) => decisions.bytes,
+  },
+  {
+    name: "roomcast_hook_cache_passed_over_total",
+    help: "How often the answers that nodes share in Redis were passed over: Redis was away, too slow, or not yet told what was forgotten.",
+    kind: "counter",
+    read: ({ decisions }) => decisions.passedOver,
+  },
+  {
     name: "roomcast_commands_total",
     help: "Commands of the queue that this node has taken, by what became of them: applied, retried (given out again later), dead (among the dead letters).",
     kind: "counter",
@@ -226,6 +254,21 @@ const ofHooks: readonly Definition<NodeNumbers>[] = [
     kind: "gauge",
     label: "what",
     read: ({ records }) => ({ entries: records?.waiting ?? 0, rooms: records?.behind ?? 0 }),
+  },
+];
+
+const ofTelling: readonly Definition<NodeNumbers>[] = [
+  {
+    name: "roomcast_hook_waiting",
+    help: "What the application is to be told, and has not taken yet.",
+    kind: "gauge",
+    read: ({ hooks }) => hooks.told.waiting,
+  },
+  {
+    name: "roomcast_hook_dropped_total",
+    help: "What the application was to be told, and was not: tried too often, or too much waited.",
+    kind: "counter",
+    read: ({ hooks }) => hooks.told.dropped,
   },
 ];
 
@@ -301,7 +344,7 @@ const labelsOf = (label: string | readonly string[] = []): readonly string[] =>
 /** All metrics there are. */
 export const metricInfos: readonly MetricInfo[] = [
   { ...BUILD_INFO, type: "gauge" },
-  ...[...ofNode, ...ofHooks, ...ofProcess].map(({ name, kind, label, help }) => {
+  ...[...ofNode, ...ofHooks, ...ofTelling, ...ofProcess].map(({ name, kind, label, help }) => {
     return { name, type: kind, labels: labelsOf(label), help };
   }),
 ];
@@ -315,7 +358,7 @@ export class Metrics {
     const { name, labels, help } = BUILD_INFO;
     const info = new Gauge({ name, help, labelNames: labels, registers: [this.#registry] });
     info.set({ node: source.node, version: source.version }, 1);
-    for (const definition of [...ofNode, ...ofHooks]) define(this.#registry, source.numbers, definition);
+    for (const definition of [...ofNode, ...ofHooks, ...ofTelling]) define(this.#registry, source.numbers, definition);
     for (const definition of ofProcess) define(this.#registry, () => this.#process, definition);
   }
 

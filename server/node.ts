@@ -258,7 +258,7 @@ export class Node implements Server {
     jwks?.close();
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
     await lookUntil(() => sessions.pending === 0, until);
-    this.#parts.application.close();
+    await this.#parts.application.close();
     decisions.close();
     try {
       await commandsEnded;

@@ -11,7 +11,7 @@ import { TicketSeal } from "./access/ticket.js";
 import type { Tokens } from "./access/tokens/tokens.js";
 import { Api } from "./api/api.js";
 import { documentRoutes } from "./api/documents.js";
-import { Application } from "./application.js";
+import { Application, type Elsewhere } from "./application.js";
 import type { Forget } from "./cluster/asks.js";
 import {
   type Answered,
@@ -22,7 +22,15 @@ import {
   type NodeActions,
   type NodeInfo,
 } from "./cluster/cluster.js";
-import type { Called, CallOptions, MembersPage, PageOptions, RoomsOptions, RoomsPage } from "./cluster/everywhere.js";
+import {
+  type Called,
+  type CallOptions,
+  type MembersPage,
+  occupiedElsewhere,
+  type PageOptions,
+  type RoomsOptions,
+  type RoomsPage,
+} from "./cluster/everywhere.js";
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine, openStore } from "./engine/open.js";
@@ -161,7 +169,17 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const decides = settings.hooks.connect !== undefined || settings.hooks.join !== undefined;
   const store = decides ? await openStore(settings, "hooks", log) : undefined;
   const decisions = new DecisionCache({ ...settings, store });
-  const application = new Application(options, settings, settings.hookCacheSize > 0 ? decisions : undefined, log);
+  const elsewhere: Elsewhere = {
+    id: () => cluster.id,
+    ask: async (names) => (await occupiedElsewhere(cluster, names)).occupied,
+  };
+  const application = new Application(
+    options,
+    settings,
+    settings.hookCacheSize > 0 ? decisions : undefined,
+    elsewhere,
+    log,
+  );
   const isOpen = !application.decides && !tokens.configured;
   const access = new AccessRules(settings.kinds, { isOpen, maxFrameBytes: settings.maxFrameBytes });
   const queues = await queuesOf(settings, log);
@@ -180,6 +198,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     },
     fanout: doors,
     rulesFor,
+    occupied: application.occupancy && ((room, isHere) => application.occupancy?.changed(room, isHere)),
     reserved: {
       deliver: (room, events) => revoking.deliver(room, events) || cluster.deliver(room, events),
       suspect: (room) => {
@@ -210,7 +229,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     members: (ask) => sessions.members(ask),
     call: (ask, most) => sessions.call(ask, most),
     forget: (what) => decisions.forget(what),
-    occupied: (names) => names.filter((room) => (rooms.find(room)?.size ?? 0) > 0).map((room) => [room]),
+    occupied: (names, asker) => application.occupancy?.said(names, asker) ?? [],
   };
   const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);
   const { node: name, leaseMs } = settings;
@@ -271,6 +290,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     strays: rooms.strays,
     problems: rooms.broker.problems().length + (commands?.problems().length ?? 0),
     hooks: application.numbers(),
+    decisions: decisions.numbers,
     commands: commands?.numbers(),
     records: records?.numbers,
     drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },

@@ -33,8 +33,14 @@ export interface NodeActions {
   call(ask: CallAsk, most: number): Promise<{ readonly sessions: number; readonly replies: readonly SessionReply[] }>;
   /** Forgets what was remembered of the application's answers. */
   forget(what: Forget): void | Promise<void>;
-  /** Which of these rooms, by their full names, have clients here; with each, what the node has to say of it in JSON. */
-  occupied(rooms: readonly string[]): readonly (readonly [room: string, ...said: unknown[]])[];
+  /**
+   * Which of these rooms, by their full names, have clients here; with each, what the node has to say of it in JSON.
+   * `asker`: the instance that asks; `undefined`: this one.
+   */
+  occupied(
+    rooms: readonly string[],
+    asker: string | undefined,
+  ): readonly (readonly [room: string, ...said: unknown[]])[];
 }
 
 export type ControlOptions = {
@@ -61,7 +67,7 @@ function paged(page: NamePage, numbers: Numbers = {}): Acted {
   return { numbers: { ...numbers, more: more ? 1 : 0 }, listed: entries };
 }
 
-async function act(actions: NodeActions, ask: Ask): Promise<Acted> {
+async function act(actions: NodeActions, ask: Ask, asker: string | undefined): Promise<Acted> {
   switch (ask.what) {
     case "disconnect":
       return counted(await actions.disconnect(ask.user, ask.tenant));
@@ -94,7 +100,7 @@ async function act(actions: NodeActions, ask: Ask): Promise<Acted> {
       await actions.forget(ask.forget);
       return counted(1);
     case "occupied":
-      return { numbers: {}, listed: actions.occupied(ask.rooms) };
+      return { numbers: {}, listed: actions.occupied(ask.rooms, asker) };
     default:
       return ask satisfies never;
   }
@@ -139,15 +145,15 @@ export class Control {
   async answer(to: string, request: number, ask: Ask): Promise<void> {
     const { actions, send, id } = this.#options;
     if (actions === undefined || (ask.what === "revocations" && ask.of !== id)) return;
-    const { numbers, listed } = (await this.#act(actions, ask)) ?? {};
+    const { numbers, listed } = (await this.#act(actions, ask, to)) ?? {};
     const list = listed === undefined ? {} : { listed };
     await send({ type: "answer", to, request, numbers, ...list }).catch(() => undefined);
   }
 
   /** Does here what was asked; `undefined` where it could not be done. */
-  async #act(actions: NodeActions, ask: Ask): Promise<Acted | undefined> {
+  async #act(actions: NodeActions, ask: Ask, asker?: string): Promise<Acted | undefined> {
     try {
-      return await act(actions, ask);
+      return await act(actions, ask, asker);
     } catch (error) {
       this.#options.log.error("what was asked of all nodes failed on this one", { what: ask.what, error });
       return undefined;

@@ -128,7 +128,17 @@ export class Endpoint {
   #post(id: string, body: string, repeats: boolean): Post {
     const { url, secrets, addresses, maxBytes, timeoutMs } = this.#options;
     const headers = () => ({ ...signHook(id, body, secrets, Date.now()) });
-    return new Post({ url, agent: this.#agent, addresses, maxBytes, timeoutMs, headers, body, repeats });
+    return new Post({
+      url,
+      agent: this.#agent,
+      addresses,
+      maxBytes,
+      timeoutMs,
+      headers,
+      body,
+      repeats,
+      wantsJson: this.name !== "rooms",
+    });
   }
 
   async #timed(post: Post): Promise<Answered> {

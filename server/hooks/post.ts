@@ -4,7 +4,7 @@ import { type Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Addresses } from "./addresses.js";
 import type { SignedHeaders } from "./signature.js";
 
-/** A status, and the JSON that came with it; `undefined` where there was none, which only a status from 400 on may have. */
+/** A status, and the JSON that came with it; `undefined` where there was none, and none was wanted or the status is 400 or above. */
 export type Answered = { readonly status: number; readonly json: unknown };
 
 /** It came to nothing. */
@@ -33,6 +33,8 @@ export type PostOptions = {
   readonly headers: () => SignedHeaders;
   readonly body: string;
   readonly repeats: boolean;
+  /** Whether there has to be JSON in the answer. */
+  readonly wantsJson: boolean;
 };
 
 /** Where a host has several addresses, how long the first may take to connect: at the least, and as a part of the limit. */
@@ -152,7 +154,7 @@ export class Post {
     try {
       json = JSON.parse(text);
     } catch {
-      if (status < 300) return this.#fail("expected JSON");
+      if (status < 300 && this.#options.wantsJson) return this.#fail("expected JSON");
     }
     resolve({ status, json });
   }

@@ -15,3 +15,6 @@ export const fullName = (tenant: string, room: string): string =>
 
 /** What the room's clients know it as. */
 export const shownName = (full: string): string => full.slice(full.indexOf(TENANT_END) + 1);
+
+/** Whose room it is; "" where there are no tenants. */
+export const tenantOf = (full: string): string => full.slice(0, Math.max(0, full.indexOf(TENANT_END)));

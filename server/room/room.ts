@@ -12,6 +12,9 @@ export interface Fanout {
   publish(room: string, codec: ServerCodec, frame: Wire): void;
 }
 
+/** Hears that the first of this node's clients has come into a room, or the last has left it. It throws nothing. */
+export type Occupied = (room: string, isHere: boolean) => void;
+
 /** The most bytes of events in one frame; one event alone may be more. */
 export const PAGE_BYTES = 256 * 1024;
 /** The most events a tail keeps: a bound for kinds that keep very long histories. */
@@ -51,6 +54,7 @@ export class Room {
   readonly #broker: Broker;
   readonly #reads: LogReads;
   readonly #fanout: Fanout;
+  readonly #occupied: Occupied | undefined;
   readonly #readers: Readers = new Map();
   #tail: Tail | undefined;
   /** The furthest offset that was heard of, in `#heardEpoch`. */
@@ -71,13 +75,14 @@ export class Room {
   /** Links here, and joins under way: what keeps the room open. */
   holds = 0;
 
-  constructor(name: string, rules: KindRules, broker: Broker, reads: LogReads, fanout: Fanout) {
+  constructor(name: string, rules: KindRules, broker: Broker, reads: LogReads, fanout: Fanout, occupied?: Occupied) {
     this.name = name;
     this.shown = shownName(name);
     this.rules = rules;
     this.#broker = broker;
     this.#reads = reads;
     this.#fanout = fanout;
+    this.#occupied = occupied;
   }
 
   get hasHistory(): boolean {
@@ -322,14 +327,16 @@ export class Room {
 
   /** Counts a reader in. The caller has just flushed, and puts the reader's link into the room in the same turn. */
   enter(codec: ServerCodec): void {
+    const isFirst = this.#readers.size === 0;
     this.#readers.set(codec, (this.#readers.get(codec) ?? 0) + 1);
+    if (isFirst) this.#occupied?.(this.name, true);
   }
 
   /** Counts a reader out. */
   exit(codec: ServerCodec): void {
     const left = (this.#readers.get(codec) ?? 1) - 1;
     if (left > 0) this.#readers.set(codec, left);
-    else this.#readers.delete(codec);
+    else if (this.#readers.delete(codec) && this.#readers.size === 0) this.#occupied?.(this.name, false);
   }
 
   /** At once when the room was quiet, else together with what else comes within `batchMs` of the last frame. */

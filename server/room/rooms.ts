@@ -4,7 +4,7 @@ import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/
 import { FirstNames, type FirstPage } from "./first-names.js";
 import { LogReads } from "./log-reads.js";
 import { fullName, OWN, shownName, TENANT_END } from "./names.js";
-import { type Fanout, Room } from "./room.js";
+import { type Fanout, type Occupied, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 import { walk } from "./walk.js";
 
@@ -22,6 +22,7 @@ export type RoomsOptions = {
   readonly lingerMs: number;
   /** How often each tail is compared with its log's end, in milliseconds; 0: never, where nothing can be lost. */
   readonly checkMs: number;
+  readonly occupied?: Occupied | undefined;
   /** Where events of the server's own rooms go, and that some may not have come. */
   readonly reserved?: Reserved;
 };
@@ -138,7 +139,8 @@ export class Rooms {
   }
 
   async #open(name: string): Promise<Room> {
-    const room = new Room(name, this.rulesFor(name), this.broker, this.reads, this.#options.fanout);
+    const { fanout, occupied } = this.#options;
+    const room = new Room(name, this.rulesFor(name), this.broker, this.reads, fanout, occupied);
     // It takes deliveries from here on: what comes before its tail is noted as heard of.
     this.#rooms.set(name, room);
     try {

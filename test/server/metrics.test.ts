@@ -99,7 +99,10 @@ test("each metric says its own number, also where it has become smaller", async 
       calls: { "join answered": next(), "join failed": next() },
       seconds: { join: next() },
       circuits: { "join open": next() },
+      told: { waiting: next(), dropped: next() },
     },
+    decisions: { results: { "join l1": next() }, passedOver: next(), answers: next(), bytes: next() },
+    ...{ commands: undefined, records: undefined },
   });
   const metrics = new Metrics({ node: "n", version: "1.2.3", numbers });
   t.after(() => metrics.close());
@@ -107,7 +110,7 @@ test("each metric says its own number, also where it has become smaller", async 
   const counted = [...first].filter(([, value]) => value >= 1000 && value < number);
   assert.equal(
     new Set(counted.map(([, value]) => value)).size,
-    21 + limitNames.length,
+    27 + limitNames.length,
     "some number is said twice, or not at all",
   );
   number = 1000;
