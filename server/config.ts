@@ -71,7 +71,11 @@ const kindRules = z.strictObject(
       .strictObject(
         {
           size: whole(0, 100_000).optional().describe("The most events that the log of a room keeps; 0 keeps none."),
-          ageMs: whole(1, WEEK_MS).optional().describe("How long the log keeps an event at the most, in milliseconds."),
+          ageMs: whole(1, WEEK_MS)
+            .optional()
+            .describe(
+              "How long the log keeps an event at the most, in milliseconds; by default a week in a kind with lastValue, on NATS no longer than natsRetentionMs.",
+            ),
         },
         "an object with size and ageMs",
       )
@@ -108,7 +112,9 @@ const kindRules = z.strictObject(
     lastValue: z
       .boolean("true or false")
       .optional()
-      .describe("Whether a join that resumes nothing gets the latest event of the room at once."),
+      .describe(
+        "Whether a join that resumes nothing gets the latest event of the room at once; it takes a history.size of 1 or more.",
+      ),
     record: z
       .boolean("true or false")
       .optional()
@@ -598,13 +604,18 @@ function crossChecks(values: Partial<Settings>, given: object, authenticates: bo
     const expected = '"skip", since the kind keeps no history to resume from';
     wrong.push(wrongValue(["kinds", kind, "slow"], expected, '"resume"'));
   }
+  for (const [kind, rules] of Object.entries(kinds ?? {})) {
+    if (rules.lastValue !== true || resolveKinds(kinds ?? {})(kind).history.size > 0) continue;
+    const expected = "false, since the kind keeps no history (history.size)";
+    wrong.push(wrongValue(["kinds", kind, "lastValue"], expected, "true"));
+  }
   return wrong;
 }
 
 /** The kinds that NATS holds, "*" last, each with the longest time that anything of it is to be known, in milliseconds. */
-function longestOnNats({ redis = [], nats = [], kinds }: Partial<Settings>): [string, number][] {
+function longestOnNats({ redis = [], nats = [], kinds, natsRetentionMs }: Partial<Settings>): [string, number][] {
   if (kinds === undefined) return [];
-  const rulesFor = rulesOf({ redis, nats, kinds });
+  const rulesFor = rulesOf({ redis, nats, kinds, natsRetentionMs });
   const named = [...Object.keys(kinds).filter((kind) => kind !== "*"), "*"].map(
     (kind) => [kind, rulesFor(kind)] as const,
   );
@@ -624,9 +635,11 @@ export function checksTokens({ secret, moreSecrets, tokenKeys, jwksUrl }: Settin
   return secret !== undefined || moreSecrets.length > 0 || tokenKeys.length > 0 || jwksUrl !== undefined;
 }
 
+type RuleSettings = Pick<Settings, "redis" | "nats" | "kinds"> & { readonly natsRetentionMs?: number | undefined };
+
 /** The rules of rooms by their kind, each with the engine that holds it. */
-export function rulesOf(values: Pick<Settings, "redis" | "nats" | "kinds">): (kind: string) => KindRules {
-  return resolveKinds(values.kinds, enginesIn(values)[0]);
+export function rulesOf(values: RuleSettings): (kind: string) => KindRules {
+  return resolveKinds(values.kinds, { engine: enginesIn(values)[0], natsRetentionMs: values.natsRetentionMs });
 }
 
 /** Throws `ConfigError`, with a line for every setting that is wrong. */

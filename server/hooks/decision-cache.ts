@@ -22,6 +22,16 @@ import { Unreachable } from "./unreachable.js";
 export const cacheResults = ["l1", "l2", "shared", "stale", "asked"] as const;
 export type CacheResult = (typeof cacheResults)[number];
 
+/** What the cache has done, and what it holds now. */
+export type CacheNumbers = {
+  /** Questions, by the hook and what became of them, with a space between; totals. */
+  readonly results: Readonly<Record<string, number>>;
+  /** How often what nodes share was passed over: it was away, too slow, or not up to date; a total. */
+  readonly passedOver: number;
+  readonly answers: number;
+  readonly bytes: number;
+};
+
 export type CacheOptions = {
   /** See the settings of the same names. */
   readonly hookCacheSize: number;
@@ -90,6 +100,14 @@ export class DecisionCache implements Decisions {
   /** How often what nodes share was passed over: it was away, too slow, or not up to date. */
   get passedOver(): number {
     return this.#shared?.passedOver ?? 0;
+  }
+
+  get numbers(): CacheNumbers {
+    const results: Record<string, number> = {};
+    for (const hook of decidingHooks) {
+      for (const result of cacheResults) results[`${hook} ${result}`] = this.counts[hook][result];
+    }
+    return { results, passedOver: this.passedOver, answers: this.size, bytes: this.bytes };
   }
 
   async get<T>(question: Question, ask: () => Promise<Decided<T>>, staleOk: boolean): Promise<T> {

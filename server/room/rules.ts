@@ -42,28 +42,43 @@ export const defaultRules: KindRules = {
   record: false,
 };
 
-function fill(given: KindInput, base: KindRules): KindRules {
-  const size = given.history?.size ?? base.history.size;
+/** How long the log keeps an event that is given to who joins, in milliseconds, where nothing is said of it: a week. */
+const LAST_VALUE_MS = 604_800_000;
+
+/** What holds where no kind says anything of it. */
+export type KindDefaults = {
+  /** Which engine holds the rooms; memory if left out. */
+  readonly engine?: EngineName | undefined;
+  /** How long NATS keeps anything at the most, in milliseconds. */
+  readonly natsRetentionMs?: number | undefined;
+};
+
+/** What a kind says, then what `*` says, then what holds where neither does. */
+function fill(given: KindInput, star: KindInput, defaults: KindDefaults): KindRules {
+  const engine = given.engine ?? star.engine ?? defaults.engine ?? defaultRules.engine;
+  const size = given.history?.size ?? star.history?.size ?? defaultRules.history.size;
+  const lastValue = size > 0 && (given.lastValue ?? star.lastValue ?? defaultRules.lastValue);
+  const { natsRetentionMs = LAST_VALUE_MS } = engine === "nats" ? defaults : {};
+  const ageMs = lastValue ? Math.min(LAST_VALUE_MS, natsRetentionMs) : defaultRules.history.ageMs;
   return {
-    engine: given.engine ?? base.engine,
-    history: { size, ageMs: given.history?.ageMs ?? base.history.ageMs },
-    keyWindowMs: given.keyWindowMs ?? base.keyWindowMs,
-    batchMs: given.batchMs ?? base.batchMs,
-    slow: size === 0 ? "skip" : (given.slow ?? base.slow),
-    lastValue: given.lastValue ?? base.lastValue,
-    record: given.record ?? base.record,
+    engine,
+    history: { size, ageMs: given.history?.ageMs ?? star.history?.ageMs ?? ageMs },
+    keyWindowMs: given.keyWindowMs ?? star.keyWindowMs ?? defaultRules.keyWindowMs,
+    batchMs: given.batchMs ?? star.batchMs ?? defaultRules.batchMs,
+    slow: size === 0 ? "skip" : (given.slow ?? star.slow ?? defaultRules.slow),
+    lastValue,
+    record: given.record ?? star.record ?? defaultRules.record,
   };
 }
 
 /**
- * The rules by kind: made once for the kinds that are named, and one set for all others. `slow` is `skip` in every kind
- * without history; and a kind that keeps history again, where `*` keeps none, resumes unless one of the two says `skip`.
- * `engine` is where the rooms are of which neither the kind nor `*` says it.
+ * The rules by kind: made once for the kinds that are named, and one set for all others. In every kind without history
+ * `slow` is `skip` and there is no last value; a kind that keeps history again, where `*` keeps none, resumes unless one of
+ * the two says `skip`.
  */
-export function resolveKinds(kinds: KindInputs, engine = defaultRules.engine): (kind: string) => KindRules {
+export function resolveKinds(kinds: KindInputs, defaults: KindDefaults = {}): (kind: string) => KindRules {
   const star = kinds["*"] ?? {};
-  const others = fill(star, { ...defaultRules, engine });
-  const base = { ...others, slow: star.slow ?? defaultRules.slow };
-  const named = new Map(Object.entries(kinds).map(([kind, given]) => [kind, fill(given, base)] as const));
+  const others = fill(star, {}, defaults);
+  const named = new Map(Object.entries(kinds).map(([kind, given]) => [kind, fill(given, star, defaults)] as const));
   return (kind) => named.get(kind) ?? others;
 }

@@ -5,7 +5,7 @@ import { pageLength, type Room } from "./room.js";
 /** The cut between what a joiner gets in the answer and what reaches it as a member. */
 export type Cut = {
   readonly position: Position | undefined;
-  /** Whether everything after `since` was or is handed over. */
+  /** Whether everything after `since` was or is handed over. Else there is the room's latest event, or none. */
   readonly recovered: boolean;
   readonly events: readonly RoomEvent[];
 };
@@ -36,8 +36,34 @@ export interface Joiner {
  * that it is made already, a promise that it is made, or the joiner gone, once it resolves.
  */
 export function stitch(room: Room, since: Position | undefined, joiner: Joiner): Promise<void> | undefined {
-  if (since === undefined || !room.hasHistory) return cutAt(room, joiner, [], false);
-  return catchUp(room, since, joiner);
+  if (since !== undefined && room.hasHistory) return catchUp(room, since, joiner);
+  return nothingRecovered(room, joiner);
+}
+
+/** The cut of who resumes nothing. */
+function nothingRecovered(room: Room, joiner: Joiner): Promise<void> | undefined {
+  return room.givesLatest ? cutWithLatest(room, joiner) : cutAt(room, joiner, [], false);
+}
+
+function cutWithLatest(room: Room, joiner: Joiner): Promise<void> | undefined {
+  const waiting = joiner.ready();
+  if (waiting === undefined && room.knowsLatest) return cutAtLatest(room, joiner);
+  return whenKnown(room, joiner, waiting);
+}
+
+async function whenKnown(room: Room, joiner: Joiner, until: Promise<void> | undefined): Promise<void> {
+  let waiting = until;
+  while (!joiner.gone) {
+    if (waiting !== undefined) await waiting;
+    else if (!room.knowsLatest) await room.findLatest();
+    else return cutAtLatest(room, joiner);
+    waiting = joiner.ready();
+  }
+}
+
+function cutAtLatest(room: Room, joiner: Joiner): undefined {
+  const { latest } = room;
+  return cutAt(room, joiner, latest === undefined ? [] : [latest], false);
 }
 
 async function catchUp(room: Room, since: Position, joiner: Joiner): Promise<void> {
@@ -55,11 +81,11 @@ async function catchUp(room: Room, since: Position, joiner: Joiner): Promise<voi
     }
     const position = room.position as Position;
     // The log would say so too; this spares it the question.
-    if (lost || position.epoch !== since.epoch) return cutAt(room, joiner, [], false);
+    if (lost || position.epoch !== since.epoch) return nothingRecovered(room, joiner);
     const previous = read.length > 0 ? (read[read.length - 1] as RoomEvent).offset : from.offset;
     if (previous > position.offset) {
       // A reader ahead of this node: look once how far the log really is, and believe nobody beyond it.
-      if (refreshed) return cutAt(room, joiner, [], false);
+      if (refreshed) return nothingRecovered(room, joiner);
       refreshed = true;
       await room.refresh();
       continue;

@@ -18,6 +18,8 @@ export class Tail {
   #end: number;
   /** The last event's offset; where there has been none, where the tail began. */
   #last: number;
+  #latest: RoomEvent | undefined;
+  #knowsLatest = false;
 
   /** An empty tail at the log's position `end`. */
   constructor(epoch: string, end: number, maxEvents: number) {
@@ -41,6 +43,22 @@ export class Tail {
   /** Where every reader of this tail is, or above it: what an event that comes next follows on. */
   get last(): number {
     return this.#last;
+  }
+
+  /** The last event of the log up to `end`, also where the tail does not hold it; `undefined` where there is none. */
+  get latest(): RoomEvent | undefined {
+    return this.#latest;
+  }
+
+  /** Whether `latest` is known: a tail that began at the log's end does not know what is before it. */
+  get knowsLatest(): boolean {
+    return this.#knowsLatest;
+  }
+
+  /** The log was asked for its last event, while the tail was where it is. */
+  foundLatest(event: RoomEvent | undefined): void {
+    this.#latest = event;
+    this.#knowsLatest = true;
   }
 
   /** The log was read up to `end`, and has nothing more. */
@@ -91,6 +109,7 @@ export class Tail {
       this.#bytes += event.size;
       this.#end = event.offset;
       this.#last = event.offset;
+      this.foundLatest(event);
     }
     while (this.#events.length - this.#first > this.#maxEvents || this.#bytes > MAX_BYTES) {
       const dropped = this.#events[this.#first++] as RoomEvent;

@@ -11,14 +11,15 @@ const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 600);
 const NEVER_MS = 1_000_000;
 
 /** One random life of a room on two nodes; throws with the seed where a subscriber saw a hole, a repeat or a lie. */
-async function live(seed: number, tally: Tally): Promise<void> {
+async function live(seed: number, tally: Tally & { latest: number }): Promise<void> {
   const random = new Random(seed);
   const schedule = new Schedule(random);
   const history = { size: random.pick([4, 12, 100]), ageMs: 3_600_000 };
-  const rules = { ...defaultRules, history, keyWindowMs: 1000, batchMs: random.pick([0, NEVER_MS]) };
+  const lastValue = random.chance(0.5);
+  const rules = { ...defaultRules, history, keyWindowMs: 1000, batchMs: random.pick([0, NEVER_MS]), lastValue };
   const faults = { loss: random.pick([0, 0.1, 0.5]), reorder: random.chance(0.5) };
   const cluster = new SimulatedCluster(2, rules, faults, schedule, random);
-  const truth = new Truth(random.chance(0.05) ? "x".repeat(90_000) : "");
+  const truth = new Truth(random.chance(0.05) ? "x".repeat(90_000) : "", lastValue);
   const { subscribers, past, failures, go, storm } = crowdOf(cluster, truth, random);
   try {
     for (let step = 0; step < 60; step++) {
@@ -45,6 +46,7 @@ async function live(seed: number, tally: Tally): Promise<void> {
     for (const node of cluster.nodes) node.rooms.find(ROOM)?.flush();
     if (failures.length > 0) throw failures[0];
     await cluster.assertAtEnd(subscribers, schedule, tally);
+    tally.latest += truth.latest;
   } catch (error) {
     throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   } finally {
@@ -53,9 +55,10 @@ async function live(seed: number, tally: Tally): Promise<void> {
 }
 
 test(`every subscriber sees a run without holes or repeats, whatever is late, lost or reset (${RUNS} lives)`, async () => {
-  const tally = { recovered: 0, resets: 0, seen: 0 };
+  const tally = { recovered: 0, resets: 0, seen: 0, latest: 0 };
   for (let seed = 1; seed <= RUNS; seed++) await live(seed, tally);
   assert.ok(tally.recovered > RUNS / 2, `recoveries happened: ${tally.recovered}`);
   assert.ok(tally.resets > RUNS / 20, `resets happened: ${tally.resets}`);
+  assert.ok(tally.latest > RUNS / 2, `latest events were given: ${tally.latest}`);
   assert.ok(tally.seen > RUNS * 10, `events were seen: ${tally.seen}`);
 });
