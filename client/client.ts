@@ -19,6 +19,7 @@ export type ClientSettings = {
   readonly transport: Transport;
   readonly codec: ClientCodec;
   readonly token?: Token;
+  readonly onCall?: (method: string, data: unknown) => unknown;
   readonly minDelayMs: number;
   readonly maxDelayMs: number;
   readonly connectTimeoutMs: number;
@@ -143,7 +144,7 @@ export class Client {
   on(news: "error", listener: (error: Error) => unknown): () => void;
   on(news: "state" | "error", listener: (value: never) => unknown): () => void {
     const listeners = (news === "state" ? this.#states : this.#errors) as Listeners<unknown>;
-    return listeners.add(listener as (value: unknown) => unknown);
+    return listeners.listen(listener as (value: unknown) => unknown);
   }
 
   /** The room of that name; the same object until it is left, with the options of the first call. */

@@ -14,9 +14,9 @@ export type FailureCode = ErrorCode | "closed" | "disconnected" | "queue_full" |
 /** What every promise of the client rejects with. */
 export class RoomcastError extends Error {
   override readonly name: string = "RoomcastError";
-  readonly code: FailureCode;
+  declare readonly code: FailureCode;
   /** Where it is set, the same may succeed after so many milliseconds. */
-  readonly retryMs: number | undefined;
+  declare readonly retryMs: number | undefined;
 
   constructor(code: FailureCode, message: string, retryMs?: number) {
     super(message);

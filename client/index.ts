@@ -2,7 +2,8 @@
 import type { ClientCodec } from "../protocol/client-codec.js";
 import { json } from "../protocol/json.js";
 import { Client } from "./client.js";
-import { type Transport, type WebSocketConstructor, webSocketTransport } from "./transport.js";
+import type { Transport, WebSocketConstructor } from "./transport.js";
+import { webSocketTransport } from "./websockets.js";
 
 export type { ClientCodec, Wire } from "../protocol/client-codec.js";
 export type { Position } from "../protocol/positions.js";
@@ -33,6 +34,16 @@ export type ConnectOptions = {
   readonly WebSocket?: WebSocketConstructor;
   /** In place of WebSockets: for tests, see `roomcast/client/testing`. */
   readonly transport?: Transport;
+  /**
+   * Whether to go on with HTTP (server-sent events and POST) where WebSockets are blocked on the way; true. With JSON only, and
+   * where `fetch` can read an answer as it comes.
+   */
+  readonly fallback?: boolean;
+  /**
+   * Answers what the application's side asks this client (`server.call`); what it throws is the answer too, with the code of
+   * a `RoomcastError`, else `internal`. Without it the answer is `unknown_method`.
+   */
+  readonly onCall?: (method: string, data: unknown) => unknown;
   /** The bound of the first delay before another attempt, in milliseconds; 500 if left out. It grows by 10 % with each. */
   readonly minDelayMs?: number;
   /** Where the bound stops growing; 30,000. */
@@ -68,12 +79,6 @@ function socketUrl(url: string): string {
   return `ws${origin}${path === "/" ? "/v1/socket" : path}${query}`;
 }
 
-function defaultTransport(given: WebSocketConstructor | undefined): Transport {
-  const Socket = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
-  if (Socket !== undefined) return webSocketTransport(Socket);
-  throw new TypeError("WebSocket: expected options.WebSocket, got nothing");
-}
-
 /**
  * Starts to connect, and stays connected until `close()`. `url` is the server's, `http(s)` or `ws(s)`; without a path it
  * is completed with `/v1/socket`. Throws `TypeError` for a wrong URL and where there is no WebSocket.
@@ -92,6 +97,6 @@ export function connect(url: string, options: ConnectOptions = {}): Client {
     codec: json,
     ...options,
     url: socketUrl(url),
-    transport: options.transport ?? defaultTransport(options.WebSocket),
+    transport: options.transport ?? webSocketTransport(options.WebSocket, options.fallback),
   });
 }

@@ -11,6 +11,7 @@ export type LinkSettings = {
   readonly transport: Transport;
   readonly codec: ClientCodec;
   readonly token?: Token;
+  readonly onCall?: (method: string, data: unknown) => unknown;
   /** How long the way from the token to `welcome` may take, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** How long an answer may take, in milliseconds. */
@@ -110,11 +111,9 @@ export class Link {
 
   /** Sends a request that is already written, as soon as the server's limit on open requests lets it. */
   request(id: number, wire: Wire, done: Done, timeoutMs = this.#settings.requestTimeoutMs): void {
-    const limit = this.welcome?.limits.maxFrameBytes;
-    if (this.#isDown) done(lost());
-    else if (limit && isLonger(wire, limit)) {
-      done(new RoomcastError("too_large", `a frame may have ${limit} bytes`));
-    } else {
+    const error = this.#isDown ? lost() : tooLarge(wire, this.welcome);
+    if (error) done(error);
+    else {
       this.#unsent.push({ id, wire, done, until: timeoutMs });
       this.#pump();
     }
@@ -189,10 +188,29 @@ export class Link {
       this.end(`${error}`, 4202);
     }
     if (!frame) return;
-    if ("id" in frame) this.#answer(frame as Answer);
+    if (frame.type === "call") void this.#reply(frame);
+    else if ("id" in frame) this.#answer(frame as Answer);
     else if (frame.type === "error") this.#owner.report(this.#weigh(frame));
     else if (frame.type === "renew") void this.#renew(Date.now() + frame.expiresInMs);
     else this.#owner.frame(this, frame);
+  }
+
+  /** Answers what the application asks. */
+  async #reply({ id, method, data }: ServerFrame<"call">): Promise<void> {
+    const { codec, onCall } = this.#settings;
+    const answer = (given: object): void => {
+      const wire = codec.encode({ type: "answer", id, ...given });
+      const error = tooLarge(wire, this.welcome);
+      if (error) throw error;
+      if (this.isOpen) this.#connection?.send(wire);
+    };
+    try {
+      if (!onCall) throw new RoomcastError("unknown_method", method);
+      answer({ data: await onCall(method, data) });
+    } catch (error) {
+      const message = `${(error as Error)?.message}`.slice(0, 200);
+      answer({ code: error instanceof RoomcastError ? error.code : "internal", message });
+    }
   }
 
   /** An answer that nobody waits for any more is passed over. */
@@ -298,9 +316,11 @@ function retryMsOf(reason: string): number | undefined {
   return digits ? Number(digits) : undefined;
 }
 
-/** Whether it has more than `limit` bytes on the network. No codec's text holds a lone surrogate, which encodeURI refuses. */
-function isLonger(wire: Wire, limit: number): boolean {
-  const { length } = wire;
-  if (typeof wire !== "string" || length * 3 <= limit) return length > limit;
-  return encodeURI(wire).replace(/%../g, ".").length > limit;
+/** Why it cannot be sent. No codec's text holds a lone surrogate, which encodeURI refuses. */
+function tooLarge(wire: Wire, welcome: ServerFrame<"welcome"> | undefined): RoomcastError | undefined {
+  const limit = welcome?.limits.maxFrameBytes || NEVER_MS;
+  let { length } = wire;
+  // Only where it matters: the bytes on the network.
+  if (typeof wire === "string" && length * 3 > limit) ({ length } = encodeURI(wire).replace(/%../g, "."));
+  return length > limit ? new RoomcastError("too_large", `a frame may have ${limit} bytes`) : undefined;
 }

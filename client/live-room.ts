@@ -17,7 +17,7 @@ import type {
   RoomOptions,
   RoomState,
 } from "./room.js";
-import { EventStream } from "./stream.js";
+import { type EventStream, eventStream } from "./stream.js";
 
 /** What a room needs of its client. */
 export interface RoomPort {
@@ -94,7 +94,7 @@ export class LiveRoom implements Room {
         if (state.status === "joined") resolve();
         else reject(errorOf(state as EndState));
       };
-      const stop = this.#states.add(look);
+      const stop = this.#states.listen(look);
       look(this.#state);
     });
     joined.catch(() => {});
@@ -111,24 +111,24 @@ export class LiveRoom implements Room {
     const listeners = this.#byEvent.get(event) ?? new Listeners<WireEvent>();
     this.#byEvent.set(event, listeners);
     this.#start();
-    return listeners.add(listener as (event: WireEvent) => unknown);
+    return listeners.listen(listener as (event: WireEvent) => unknown);
   }
 
   onAny(listener: (event: RoomEvent) => unknown): () => void {
     this.#start();
-    return this.#any.add(listener);
+    return this.#any.listen(listener);
   }
 
   onState(listener: (state: RoomState) => unknown): () => void {
-    return this.#states.add(listener);
+    return this.#states.listen(listener);
   }
 
   onReset(listener: (reset: Reset) => unknown): () => void {
-    return this.#resets.add(listener);
+    return this.#resets.listen(listener);
   }
 
   onPresence(listener: (presence: Presence) => unknown): () => void {
-    return this.#presences.add(listener);
+    return this.#presences.listen(listener);
   }
 
   publish(event: string, data: unknown, options: PublishOptions = {}): Promise<Position | undefined> {
@@ -147,7 +147,7 @@ export class LiveRoom implements Room {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<RoomEvent, undefined> {
-    const stream = new EventStream<WireEvent>(this.#port.bufferSize, (ended) => this.#streams.delete(ended));
+    const stream = eventStream<WireEvent>(this.#port.bufferSize, (ended) => this.#streams.delete(ended));
     this.#streams.add(stream);
     this.#start();
     this.#endStreams();
@@ -265,7 +265,7 @@ export class LiveRoom implements Room {
     }
     const was = this.#position;
     const isLost = was && !(recovered && this.#asked && position?.epoch === was.epoch);
-    if (isLost) this.#reset(position, "the log no longer reaches back");
+    if (isLost) this.#reset(position, "history_lost");
     else {
       if (was) this.#apply(joined.events);
       if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;

@@ -34,22 +34,3 @@ export interface WebSocketLike {
 }
 
 export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
-
-export function webSocketTransport(Socket: WebSocketConstructor): Transport {
-  return {
-    open(url, subprotocol, events) {
-      const socket = new Socket(url, [subprotocol]);
-      socket.binaryType = "arraybuffer";
-      socket.onopen = events.open;
-      socket.onmessage = ({ data }: { data: string | ArrayBuffer }) =>
-        events.message(typeof data === "string" ? data : new Uint8Array(data));
-      socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.close(code, reason);
-      // `close` follows and says more; without a listener the `ws` package would throw.
-      socket.onerror = () => {};
-      return {
-        send: (wire) => socket.send(wire),
-        close: (code, reason) => socket.close(code, reason),
-      };
-    },
-  };
-}

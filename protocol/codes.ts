@@ -43,8 +43,7 @@ export type AfterClose = "now" | "later" | "never";
  * heard of: 41xx later, 42xx never, all else (a lost network, 1006, a proxy's 1012) now.
  */
 export function afterClose(code: number): AfterClose {
-  if (code >= 4200 && code < 4300) return "never";
-  return code >= 4100 && code < 4200 ? "later" : "now";
+  return code >= 4300 || code < 4100 ? "now" : code < 4200 ? "later" : "never";
 }
 
 /**
@@ -55,10 +54,10 @@ export function afterClose(code: number): AfterClose {
  */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
-  readonly field: string;
-  readonly expected: string;
-  readonly fatal: boolean;
-  id: number | undefined;
+  declare readonly field: string;
+  declare readonly expected: string;
+  declare readonly fatal: boolean;
+  declare id: number | undefined;
 
   constructor(field: string, expected: string, got: string, fatal = false) {
     super(`${field}: expected ${expected}, got ${got}`);

@@ -7,6 +7,7 @@ import {
   type FrameTable,
   frames,
   type Side,
+  serverFields,
   serverFrames,
   structures,
 } from "./frames.js";
@@ -15,8 +16,6 @@ import { isEventName, isRoomName, MAX_KEY_LENGTH } from "./names.js";
 /** The longest string in a field of kind `string`, in UTF-16 code units: tokens are the longest. */
 export const MAX_STRING_LENGTH = 16_384;
 
-/** JSON names the fields of a frame; MessagePack has them in the order of the table. */
-export type Form = "named" | "ordered";
 export type Field = { readonly name: string; readonly kind: FieldKind; readonly optional: boolean };
 export type Layout = { readonly type: string; readonly number: number; readonly fields: readonly Field[] };
 
@@ -35,10 +34,13 @@ const layoutsOf = (table: FrameTable): ReadonlyMap<string | number, Layout> =>
     }),
   );
 
-// Two constants, marked pure, so that a client's bundle holds the one table that it reads.
+// Constants of their own, marked pure, so that a client's bundle holds the one table that it reads.
 const clientLayouts = /* @__PURE__ */ layoutsOf(clientFrames);
-/** The layout of each frame that a node sends, by its type's name and number. */
-export const serverLayouts = /* @__PURE__ */ layoutsOf(serverFrames);
+const serverLayouts = /* @__PURE__ */ layoutsOf(serverFrames);
+/** The fields of each frame that a node sends, by its type's name. */
+export const fieldsByType: ReadonlyMap<unknown, readonly Field[]> = /* @__PURE__ */ new Map(
+  Object.entries(serverFields).map(([type, fields]) => [type, fieldsOf(fields)]),
+);
 /** The fields of the values that have fields of their own. */
 export const parts = {
   position: fieldsOf(structures.position),
@@ -90,7 +92,7 @@ export function isKey(value: unknown): value is string {
   return isString(value, MAX_KEY_LENGTH) && value !== "";
 }
 
-/** What each kind of one number, string or flag asks for: the test, and the words for it. */
+/** What each kind without fields of its own asks for: the test, and the words for it. */
 const simple: { readonly [kind: string]: readonly [(value: unknown) => boolean, string] } = {
   id: [Number.isSafeInteger, "a whole number"],
   uint: [(value) => Number.isSafeInteger(value) && (value as number) >= 0, "a whole number from 0"],
@@ -99,60 +101,52 @@ const simple: { readonly [kind: string]: readonly [(value: unknown) => boolean, 
   room: [(value) => typeof value === "string" && isRoomName(value), "1 to 128 characters of A-Z a-z 0-9 _ - . : @ /"],
   event: [(value) => typeof value === "string" && isEventName(value), "1 to 64 characters of A-Z a-z 0-9 _ - . : @ /"],
   key: [isKey, `a string of 1 to ${MAX_KEY_LENGTH} characters`],
+  any: [(value) => value !== undefined, "a value"],
 };
 
-function readValue(kind: FieldKind, value: unknown, form: Form, path: string): unknown {
-  switch (kind) {
-    case "any":
-      return value;
-    case "position":
-    case "limits":
-      return readStructure(parts[kind], value, form, path);
-    case "events":
-    case "members":
-      if (!Array.isArray(value)) throw new ProtocolError(path, "an array", describe(value));
-      return value.map((item, index) => readStructure(parts[kind], item, form, `${path}[${index}]`));
-    default: {
-      const [test, expected] = simple[kind] as (typeof simple)[string];
-      if (!test(value)) throw new ProtocolError(path, expected, describe(value));
-      return value;
-    }
-  }
+function refuse(path: string, expected: string, value: unknown): never {
+  throw new ProtocolError(path, expected, describe(value));
 }
 
-function readStructure(fields: readonly Field[], source: unknown, form: Form, path: string): object {
-  const right = form === "ordered" ? Array.isArray(source) : typeof source === "object" && !Array.isArray(source);
-  if (!right || source === null || source instanceof Uint8Array) {
-    throw new ProtocolError(path, form === "ordered" ? "an array" : "an object", describe(source));
+function readValue(kind: FieldKind, value: unknown, first: number | undefined, path: string): unknown {
+  const fields = (parts as { readonly [kind: string]: readonly Field[] })[kind];
+  if (!fields) {
+    const [test, expected] = simple[kind] as (typeof simple)[string];
+    return test(value) ? value : refuse(path, expected, value);
   }
-  return readFields({}, fields, source as object, form, 0, `${path}.`);
+  if (kind !== "events" && kind !== "members") return readStructure(fields, value, first, path);
+  if (!Array.isArray(value)) refuse(path, "an array", value);
+  return (value as unknown[]).map((item, index) => readStructure(fields, item, first, `${path}[${index}]`));
+}
+
+function readStructure(fields: readonly Field[], source: unknown, first: number | undefined, path: string): object {
+  const isOrdered = first !== undefined;
+  if (typeof source !== "object" || source === null || Array.isArray(source) !== isOrdered) {
+    refuse(path, isOrdered ? "an array" : "an object", source);
+  }
+  return readFields({}, fields, source as object, first && 0, `${path}.`);
 }
 
 /**
- * Reads `fields` from `source` into `target`, each checked against its kind. `first` is the index of the first field in
- * the ordered form. Throws `ProtocolError`, naming the field with its path.
+ * Reads `fields` from `source` into `target`, each checked against its kind. `first` is the index of the first field where
+ * they come in the table's order, as in MessagePack; `undefined` where they are named, as in JSON. Throws `ProtocolError`,
+ * naming the field with its path.
  */
 export function readFields(
   target: { [name: string]: unknown },
   fields: readonly Field[],
   source: object,
-  form: Form,
-  first: number,
+  first?: number,
   path = "",
 ): object {
   for (let index = 0; index < fields.length; index++) {
     const { name, kind, optional } = fields[index] as Field;
-    const value = (source as { [key: string]: unknown })[form === "named" ? name : first + index];
+    const value = (source as { [key: string]: unknown })[first === undefined ? name : first + index];
     // A null is a value where any value may stand, and stands for nothing everywhere else.
     const missing = value === undefined || (value === null && (kind !== "any" || optional));
-    if (!missing) target[name] = readValue(kind, value, form, path + name);
-    else if (!optional) throw new ProtocolError(path + name, expectedOf(kind), "nothing");
+    if (!missing || !optional) target[name] = readValue(kind, value, first, path + name);
   }
   return target;
-}
-
-function expectedOf(kind: FieldKind): string {
-  return simple[kind]?.[1] ?? (kind === "any" ? "a value" : `a value of kind ${kind}`);
 }
 
 /** Gives a thrown `ProtocolError` the request's id, so that its answer can name it; anything else passes through. */

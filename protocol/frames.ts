@@ -1,5 +1,5 @@
 /**
- * The one table of frames. Both codecs, the types below, the vectors in `test/vectors` and the tables in
+ * The one table of frames: what is in them, and behind it their numbers. Both codecs, the types below, the vectors in `test/vectors` and the tables in
  * `docs/protocol.md` come from it.
  *
  * JSON carries a frame as an object with these names. MessagePack carries it as an array: the frame's number, then its
@@ -72,59 +72,97 @@ export const structures = {
 } as const satisfies { [kind: string]: Fields };
 
 /** What a client sends. */
-export const clientFrames = {
-  hello: { number: 1, fields: { id: "id", token: "string?", session: "string?" } },
-  join: { number: 2, fields: { id: "id", room: "room", since: "position?", presence: "bool?", token: "string?" } },
-  leave: { number: 3, fields: { id: "id", room: "room" } },
-  publish: { number: 4, fields: { id: "id?", room: "room", event: "event", data: "any", key: "key?" } },
-  history: {
-    number: 5,
-    fields: { id: "id", room: "room", since: "position?", before: "position?", limit: "uint?" },
-  },
-  members: { number: 6, fields: { id: "id", room: "room", after: "string?", limit: "uint?" } },
-  call: { number: 7, fields: { id: "id", method: "event", data: "any" } },
-  renew: { number: 8, fields: { id: "id", token: "string" } },
-  ping: { number: 9, fields: { id: "id" } },
-  answer: { number: 10, fields: { id: "id", data: "any?", code: "string?", message: "string?" } },
-} as const satisfies { [type: string]: FrameSpec };
+const clientFields = {
+  hello: { id: "id", token: "string?", session: "string?" },
+  join: { id: "id", room: "room", since: "position?", presence: "bool?", token: "string?" },
+  leave: { id: "id", room: "room" },
+  publish: { id: "id?", room: "room", event: "event", data: "any", key: "key?" },
+  history: { id: "id", room: "room", since: "position?", before: "position?", limit: "uint?" },
+  members: { id: "id", room: "room", after: "string?", limit: "uint?" },
+  call: { id: "id", method: "event", data: "any" },
+  renew: { id: "id", token: "string" },
+  ping: { id: "id" },
+  answer: { id: "id", data: "any?", code: "string?", message: "string?" },
+} as const satisfies { [type: string]: Fields };
 
 /** What a node sends: answers first, then what it sends unasked. */
-export const serverFrames = {
+export const serverFields = {
   welcome: {
-    number: 32,
-    fields: {
-      id: "id",
-      session: "string",
-      user: "string?",
-      node: "string",
-      resumed: "bool",
-      heartbeatMs: "uint",
-      expiresInMs: "uint?",
-      limits: "limits",
-    },
+    id: "id",
+    session: "string",
+    user: "string?",
+    node: "string",
+    resumed: "bool",
+    heartbeatMs: "uint",
+    expiresInMs: "uint?",
+    limits: "limits",
   },
-  joined: {
-    number: 33,
-    fields: { id: "id", room: "room", position: "position?", recovered: "bool", members: "members?", events: "events" },
-  },
-  left: { number: 34, fields: { id: "id" } },
-  renewed: { number: 35, fields: { id: "id", expiresInMs: "uint?", session: "string?" } },
-  pong: { number: 36, fields: { id: "id" } },
-  published: { number: 37, fields: { id: "id", position: "position?" } },
-  history: { number: 38, fields: { id: "id", position: "position?", more: "bool", events: "events" } },
-  members: { number: 39, fields: { id: "id", members: "members", count: "uint", next: "string?" } },
-  result: { number: 40, fields: { id: "id", data: "any" } },
-  error: { number: 41, fields: { id: "id?", code: "string", message: "string", retryMs: "uint?" } },
+  joined: { id: "id", room: "room", position: "position?", recovered: "bool", members: "members?", events: "events" },
+  left: { id: "id" },
+  renewed: { id: "id", expiresInMs: "uint?", session: "string?" },
+  pong: { id: "id" },
+  published: { id: "id", position: "position?" },
+  history: { id: "id", position: "position?", more: "bool", events: "events" },
+  members: { id: "id", members: "members", count: "uint", next: "string?" },
+  result: { id: "id", data: "any" },
+  error: { id: "id?", code: "string", message: "string", retryMs: "uint?" },
 
-  events: { number: 64, fields: { room: "room", previous: "uint?", events: "events" } },
-  presence: { number: 65, fields: { room: "room", entered: "members", left: "members", count: "uint" } },
-  reset: { number: 66, fields: { room: "room", position: "position?", reason: "string" } },
-  removed: { number: 67, fields: { room: "room", code: "string" } },
-  move: { number: 68, fields: { afterMs: "uint", deadlineMs: "uint", reason: "string" } },
-  renew: { number: 69, fields: { expiresInMs: "uint" } },
-  heartbeat: { number: 70, fields: {} },
-  call: { number: 71, fields: { id: "id", method: "event", data: "any" } },
-} as const satisfies { [type: string]: FrameSpec };
+  events: { room: "room", previous: "uint?", events: "events" },
+  presence: { room: "room", entered: "members", left: "members", count: "uint" },
+  reset: { room: "room", position: "position?", reason: "string" },
+  removed: { room: "room", code: "string" },
+  move: { afterMs: "uint", deadlineMs: "uint", reason: "string" },
+  renew: { expiresInMs: "uint" },
+  heartbeat: {},
+  call: { id: "id", method: "event", data: "any" },
+} as const satisfies { [type: string]: Fields };
+
+const clientNumbers = {
+  hello: 1,
+  join: 2,
+  leave: 3,
+  publish: 4,
+  history: 5,
+  members: 6,
+  call: 7,
+  renew: 8,
+  ping: 9,
+  answer: 10,
+} as const satisfies { readonly [T in keyof typeof clientFields]: number };
+
+const serverNumbers = {
+  welcome: 32,
+  joined: 33,
+  left: 34,
+  renewed: 35,
+  pong: 36,
+  published: 37,
+  history: 38,
+  members: 39,
+  result: 40,
+  error: 41,
+
+  events: 64,
+  presence: 65,
+  reset: 66,
+  removed: 67,
+  move: 68,
+  renew: 69,
+  heartbeat: 70,
+  call: 71,
+} as const satisfies { readonly [T in keyof typeof serverFields]: number };
+
+function numbered<F extends { readonly [type: string]: Fields }, N extends { readonly [T in keyof F]: number }>(
+  fields: F,
+  numbers: N,
+): { readonly [T in keyof F]: { readonly number: N[T]; readonly fields: F[T] } } {
+  const frames = Object.entries(fields).map(([type, each]) => [type, { number: numbers[type], fields: each }]);
+  return Object.fromEntries(frames);
+}
+
+// Marked pure, so that a bundle of the client, where JSON knows no numbers, is without them.
+export const clientFrames = /* @__PURE__ */ numbered(clientFields, clientNumbers);
+export const serverFrames = /* @__PURE__ */ numbered(serverFields, serverNumbers);
 
 type OptionalNames<F extends Fields> = { [N in keyof F]: F[N] extends `${string}?` ? N : never }[keyof F];
 type KindOf<S> = S extends `${infer K extends FieldKind}?` ? K : S extends FieldKind ? S : never;

@@ -157,7 +157,7 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
   const layout = typeof source["type"] === "string" ? layoutOf("client", source["type"]) : undefined;
   return withId(requestId(source["type"], source["id"]), () => {
     if (layout === undefined) throw unknownType("client", source["type"]);
-    const frame = readFields({ type: layout.type }, layout.fields, source, "named", 0) as { [name: string]: unknown };
+    const frame = readFields({ type: layout.type }, layout.fields, source) as { [name: string]: unknown };
     if ("data" in frame) {
       const value = frame["data"];
       if (isSuspect(text)) checkValue(value, "data");

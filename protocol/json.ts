@@ -1,7 +1,7 @@
 /** The JSON codec, as clients use it: a frame is an object, a text message. */
 import type { ClientCodec } from "./client-codec.js";
 import { ProtocolError } from "./codes.js";
-import { describe, readFields, serverLayouts, withId } from "./fields.js";
+import { describe, fieldsByType, readFields } from "./fields.js";
 import type { ServerFrame } from "./frames.js";
 import { binaryAsBase64 } from "./plain.js";
 
@@ -28,11 +28,7 @@ export const json: ClientCodec = {
   encode: (frame) => JSON.stringify(frame, "data" in frame ? binaryAsBase64 : undefined),
   decode(wire) {
     const source = parseObject(wire);
-    const layout = serverLayouts.get(source["type"] as string);
-    if (layout === undefined || typeof source["type"] !== "string") return undefined;
-    return withId(
-      source["id"],
-      () => readFields({ type: layout.type }, layout.fields, source, "named", 0) as ServerFrame,
-    );
+    const fields = fieldsByType.get(source["type"]);
+    return fields && (readFields({ type: source["type"] }, fields, source) as ServerFrame);
   },
 };

@@ -36,7 +36,7 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
       const { start } = spans[index] as Span;
       source.push(index === dataIndex && wire[start] !== NIL ? true : readValueAt(wire, start));
     }
-    const frame = readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as { [name: string]: unknown };
+    const frame = readFields({ type: layout.type }, layout.fields, source, 1) as { [name: string]: unknown };
     // A copy, whatever `slice` means on the array at hand: on a Buffer it is a view.
     if (data && "data" in frame)
       frame["data"] = Payload.ofMsgpack(new Uint8Array(wire.subarray(data.start, data.end)), data.hasBinary);

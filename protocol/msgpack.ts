@@ -76,7 +76,7 @@ export const msgpack: ClientCodec = {
     const source = spans.slice(0, layout.fields.length + 1).map((span) => readValueAt(wire, span.start));
     return withId(source[1], () => {
       if (fault !== undefined) throw faultIn(layout, spans, fault);
-      return readFields({ type: layout.type }, layout.fields, source, "ordered", 1) as ServerFrame;
+      return readFields({ type: layout.type }, layout.fields, source, 1) as ServerFrame;
     });
   },
 };

@@ -15,9 +15,18 @@ const options = {
   logLevel: "warning",
 };
 
-/** The SDK as one module, for pages that import it from the node: served as /v1/client.js. */
+/**
+ * The SDK for pages that import it from the node, as /v1/client.js; and beside it what it loads only where it is needed, with
+ * a hash in the name.
+ */
 async function bundleClient() {
-  await build({ ...options, entryPoints: [join(root, "dist/client/index.js")], outfile: join(to, "client.js") });
+  await build({
+    ...options,
+    entryPoints: { client: join(root, "dist/client/index.js") },
+    outdir: join(to, "v1"),
+    splitting: true,
+    chunkNames: "client-[hash]",
+  });
 }
 
 /**

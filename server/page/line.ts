@@ -1,5 +1,5 @@
 import type { Connection, ConnectionEvents, Transport } from "../../client/index.js";
-import { webSocketTransport } from "../../client/transport.js";
+import { webSocketTransport } from "../../client/websockets.js";
 
 /**
  * A network that can be cut: while it is, its connections are gone as after a pulled plug (1006, no goodbye to the

@@ -19,7 +19,10 @@ export type HttpOptions = {
   readonly problems: () => readonly string[];
   /** The engines that have a path of their own under `/ready`, where the others do not count. */
   readonly engines?: readonly string[];
-  /** Whether the start page is served at `/`, and the SDK for pages without a bundler at `/v1/client.js`. */
+  /**
+   * Whether the start page is served at `/`, and the SDK for pages without a bundler at `/v1/client.js`, with what it loads
+   * later beside it.
+   */
   readonly page: boolean;
 };
 
@@ -95,6 +98,9 @@ const firstWord = (line: string): string => /^\w*/.exec(line)?.[0] ?? "";
 /** For those who come to where WebSockets are opened, and open none. */
 const noSocket = plainReply(426, "this is where WebSockets are opened: expected Upgrade: websocket", {
   upgrade: "websocket",
+  // Pages of any origin may learn so much: the SDK finds out here whether the server can be reached where no WebSocket opens.
+  "access-control-allow-origin": "*",
+  "cross-origin-resource-policy": "cross-origin",
 });
 
 /** What the metrics' own port answers, at `/metrics`. */
@@ -121,7 +127,10 @@ const pageFolder = new URL("../page/", import.meta.url);
 function pageReplies(): Map<string, Reply> {
   const replies = new Map<string, Reply>();
   replies.set("/", file("index.html", pageHeaders));
-  replies.set("/v1/client.js", file("client.js", clientHeaders));
+  for (const name of readdirSync(new URL("v1/", pageFolder))) {
+    const headers = name === "client.js" ? clientHeaders : { ...clientHeaders, ...assetHeaders };
+    replies.set(`/v1/${name}`, file(`v1/${name}`, headers));
+  }
   for (const name of readdirSync(new URL("assets/", pageFolder))) {
     replies.set(`/assets/${name}`, file(`assets/${name}`, assetHeaders));
   }

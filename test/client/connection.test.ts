@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type ClientState, connect, RoomcastError } from "../../client/index.js";
 import { Backoff } from "../../client/reconnect.js";
 import { TestTransport } from "../../client/testing.js";
-import { webSocketTransport } from "../../client/transport.js";
+import { webSocketTransport } from "../../client/websockets.js";
 import { connected, rig, settle } from "./support.js";
 
 test("a URL without a path is completed, one with a path is kept, another is refused", async () => {

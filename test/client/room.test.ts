@@ -184,7 +184,7 @@ test("a reset by the server is told, also in the middle of a join", async (t) =>
   second.send(events("r", 9, 10));
   second.send({ type: "reset", room: "r", position: at(20), reason: "trimmed" });
   await answerJoin(second, at(21), { recovered: true, missed: [event(21)] });
-  assert.deepEqual(seen.slice(2), [10, [at(21), "the log no longer reaches back"]]);
+  assert.deepEqual(seen.slice(2), [10, [at(21), "history_lost"]]);
 });
 
 test("in a room without history events are delivered as they come", async (t) => {
