@@ -115,9 +115,14 @@ function readCall({ user, method, json, withinMs }: Fields, tenant: string): Ask
 
 function readForget(forget: unknown): Ask | undefined {
   if (typeof forget !== "object" || forget === null) return undefined;
-  const { tenant, user, room } = forget as Fields;
-  for (const name of [tenant, user, room]) if (name !== undefined && typeof name !== "string") return undefined;
-  return { what: "forget", forget: { tenant, user, room } as Forget };
+  const read: { [name: string]: string } = {};
+  for (const name of ["tenant", "user", "room"]) {
+    const value = (forget as Fields)[name];
+    if (value === undefined) continue;
+    if (typeof value !== "string") return undefined;
+    read[name] = value;
+  }
+  return { what: "forget", forget: read };
 }
 
 function readOccupied(rooms: unknown): Ask | undefined {

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { readAnswers, writeAnswers } from "../../server/cluster/answers.js";
 import type { MembersAsk, RoomsAsk } from "../../server/cluster/asks.js";
 import { listMembers, listRooms } from "../../server/cluster/everywhere.js";
 import { type Entry, fitPage, LIST_BYTES, mergePages } from "../../server/cluster/pages.js";
 import { FirstNames } from "../../server/room/first-names.js";
-import { newLog, startNode } from "./support.js";
+import { newLog, say, startNode } from "./support.js";
 
 const numRuns = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 200);
 
@@ -67,6 +68,55 @@ test("whatever nodes have, pages give each name once and in order, with the sum 
 test("a page that is full and has all there is, is the last one", () => {
   const { entries, next } = mergePages([{ entries: [["a", 1]], more: false }], 1);
   assert.deepEqual([entries, next], [[["a", 1]], undefined]);
+});
+
+test("a node of an older version, which does not know the question, is named, and the others are listed", async (t) => {
+  const log = newLog();
+  const rooms = async () => ({ entries: [["a", 2] as const], more: false });
+  const { cluster } = await startNode(t, log, "new", { answerMs: 300, actions: { rooms } });
+  const facts = { name: "old", version: "0", host: "h", pid: 1, startedAt: 1, problems: [], draining: false };
+  await say(log, "node", { v: 1, id: "old-1", seq: 1, ...facts, connections: 0, sessions: 0, rooms: 0 });
+  assert.deepEqual(await listRooms(cluster), { rooms: [{ room: "a", clients: 2 }], nodes: 1, missing: ["old"] });
+});
+
+test("lists that no node of this version writes are passed over", async (t) => {
+  const log = newLog();
+  const odd = [
+    null,
+    7,
+    "a",
+    [],
+    ["a"],
+    [7, 1],
+    ["b", "{"],
+    ["c", 1.5],
+    ["d", 1],
+    ["s", "{"],
+    ["s", "code", "words", 1],
+  ];
+  const rooms = async () => ({ entries: odd as never, more: false });
+  const call = async () => ({ sessions: 1, replies: [] });
+  const { cluster } = await startNode(t, log, "a", { actions: { rooms, call } });
+  await startNode(t, log, "b", { actions: { rooms: async () => ({ entries: [["d", 2]], more: false }) } });
+  assert.deepEqual((await listRooms(cluster)).rooms, [{ room: "d", clients: 3 }]);
+  assert.deepEqual(
+    readAnswers([...odd, ["s", "1"], ["s", "unavailable", ""], ["t", "too_large", ""], ["u", "busy", "no"]]),
+    [
+      { data: 1 },
+      { error: { code: "too_large", message: "the answer is larger than nodes tell each other" } },
+      { error: { code: "busy", message: "no" } },
+    ],
+  );
+});
+
+test("answers fit a note, however large they are and however many", () => {
+  const large = (length: number) => ({ json: JSON.stringify('"'.repeat(length)) });
+  for (const count of [1, 2, 50, 100, 5000]) {
+    const replies = Array.from({ length: count }, (_, n) => [`s_${n}`, large((n * 37) % 16_000)] as const);
+    const written = writeAnswers(replies);
+    assert.equal(written.length, Math.min(count, 100));
+    assert.ok(JSON.stringify(written).length <= 30_000, `${JSON.stringify(written).length} bytes of ${count}`);
+  }
 });
 
 test("of a million names in any order no more than twice the page is kept, and they are the first", () => {
