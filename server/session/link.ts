@@ -17,6 +17,8 @@ export interface Link {
   buffered(): number;
   /** Lets the link have the heartbeats. Once, after the welcome. */
   beat(): void;
+  /** Another link of the session has taken its place: whether it is read for a moment more, and then closes itself. */
+  relieved?(): boolean;
   /** Closes with a code, and ends what the session had of it. */
   close(code: CloseCode, reason?: string): void;
 }

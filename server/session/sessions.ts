@@ -134,7 +134,7 @@ export class Sessions implements Registry {
     if (other === undefined) return;
     // Of two links of one session the older is the one that nobody reads any more; but not in a move, where the client
     // lets go of it once it has everything on the other.
-    if (other.toldToMove) this.#leaving.add(other);
+    if (other.toldToMove || other.link.relieved?.()) this.#leaving.add(other);
     else other.close(closeCodes.replaced, "the session goes on elsewhere");
   }
 

@@ -16,6 +16,12 @@ export type StreamRequest = ClientHead & {
   readonly address: string;
   readonly rooms: readonly string[];
   readonly since: ReadonlyMap<string, Position>;
+  /**
+   * Whether each room is answered for itself, as the SDK wants it that opens streams one after another: a room that is refused
+   * is told and the stream goes on, it begins with the welcome, a move is told at once, and one that is replaced by another of
+   * its session is read for a moment more.
+   */
+  readonly each: boolean;
 };
 
 /** Why there is no stream. */
@@ -58,6 +64,9 @@ const MOVE_RETRY_MS = 200;
 const NEVER_RETRY_MS = 60_000;
 
 export const jittered = (ms: number): number => ms / 2 + (Math.random() * ms) / 2;
+
+/** So long a stream that was replaced goes on, until its reader has the other; in milliseconds. */
+const RELIEF_MS = 10_000;
 
 /** Codes after which it makes no sense to ask the same again. */
 const forGood: ReadonlySet<ErrorCode> = new Set(["bad_request", "unauthorized", "expired", "forbidden", "too_large"]);
@@ -146,10 +155,13 @@ export class SseLink implements Link, Filling {
     const frame = JSON.parse(json) as { id?: number; room?: string; code?: ErrorCode; message?: string };
     const { retryMs, afterMs } = frame as { retryMs?: number; afterMs?: number };
     if (type === "error" && this.#failed(frame.id, frame.code ?? "internal", frame.message ?? "", retryMs)) return;
-    if (type === "move") this.#move(text, afterMs ?? 0);
+    if (type === "move" && !this.request.each) this.#move(text, afterMs ?? 0);
     else this.#put(this.#encoded(text));
     if (type === "removed" && frame.room !== undefined) this.#positions.delete(frame.room);
-    if (type === "welcome") this.#joinNext();
+    if (type === "welcome") {
+      if (this.request.each) this.#release();
+      this.#joinNext();
+    }
     if (type === "joined") this.#joined();
   }
 
@@ -163,6 +175,12 @@ export class SseLink implements Link, Filling {
   #failed(id: number | undefined, code: ErrorCode, message: string, retryMs: number | undefined): boolean {
     // Whoever gets no reason why has asked for nothing.
     if (id === undefined) return false;
+    if (this.request.each && id !== HELLO) {
+      const room = this.request.rooms[id - FIRST_JOIN];
+      this.#put(Buffer.from(frameText("error", { type: "error", room, code, message, retryMs })));
+      this.#joined();
+      return true;
+    }
     const isForGood = forGood.has(code);
     this.#refusal ??= {
       code,
@@ -302,6 +320,16 @@ export class SseLink implements Link, Filling {
 
   beat(): void {
     this.#streams.beat(this);
+  }
+
+  relieved(): boolean {
+    if (!this.request.each) return false;
+    this.#timer ??= setTimeout(
+      () => this.#session?.close(closeCodes.replaced, "another stream took its place"),
+      RELIEF_MS,
+    );
+    this.#timer.unref();
+    return true;
   }
 
   /** A sign of life, where there is no other. */

@@ -18,22 +18,23 @@ export function readStreamRequest(
   head: RequestHead,
   room: string | undefined,
   maxRooms: number,
-): { readonly rooms: readonly string[]; readonly since: ReadonlyMap<string, Position> } {
+): { readonly rooms: readonly string[]; readonly since: ReadonlyMap<string, Position>; readonly each: boolean } {
   const accept = head.header("accept");
   if (accept !== "" && !/text\/(event-stream|\*)|\*\/\*/.test(accept)) {
     throw new RequestError("bad_request", `accept: expected ${MEDIA_TYPE}`, 406);
   }
   const query = new URLSearchParams(head.query);
   const rooms = room === undefined ? [...new Set(query.getAll("room"))] : [room];
-  checkRooms(rooms, maxRooms);
+  const each = query.has("each");
+  checkRooms(rooms, maxRooms, each ? 0 : 1);
   const lastId = head.header("last-event-id");
   const since = query.get("since");
-  if (lastId !== "") return { rooms, since: parsePositions(lastId, rooms, "Last-Event-ID") };
-  return { rooms, since: since === null ? new Map() : parsePositions(since, rooms, "since") };
+  if (lastId !== "") return { rooms, each, since: parsePositions(lastId, rooms, "Last-Event-ID") };
+  return { rooms, each, since: since === null ? new Map() : parsePositions(since, rooms, "since") };
 }
 
-function checkRooms(rooms: readonly string[], maxRooms: number): void {
-  if (rooms.length === 0) throw new ProtocolError("room", "the name of a room, or of several", "none");
+function checkRooms(rooms: readonly string[], maxRooms: number, least: number): void {
+  if (rooms.length < least) throw new ProtocolError("room", "the name of a room, or of several", "none");
   if (rooms.length > maxRooms) throw new ProtocolError("room", `at most ${maxRooms} rooms`, String(rooms.length));
   for (const name of rooms) {
     if (!isRoomName(name)) throw new ProtocolError("room", "a room's name", JSON.stringify(name.slice(0, 64)));

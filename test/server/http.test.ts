@@ -132,21 +132,30 @@ const CLIENT = {
   "cache-control": /^public, max-age=\d+$/,
   "content-type": /^text\/javascript/,
 };
+/** Any page may find out that it has come to a node. */
+const NO_SOCKET = { "cross-origin-resource-policy": /^cross-origin$/ };
+const CLIENT_LATER = { ...CLIENT, "cache-control": /immutable$/ };
 const METRICS = { "content-type": /^text\/plain; version=/ };
 /** Those that are not as all others are. */
-const different: { readonly [path: string]: Wanted } = { "/": HTML, "/v1/client.js": CLIENT, "/metrics": METRICS };
+const different: { readonly [path: string]: Wanted } = {
+  "/": HTML,
+  "/v1/client.js": CLIENT,
+  "/v1/socket": NO_SOCKET,
+  "/metrics": METRICS,
+};
 
 type Headers = { get(name: string): string | null | undefined };
 
 function assertSafe(headers: Headers, words: string, path = ""): void {
-  const wanted: Wanted = { ...SAFE, ...(path.startsWith("/assets/") ? ASSET : different[path]) };
+  const own = path.startsWith("/assets/") ? ASSET : path.startsWith("/v1/client-") ? CLIENT_LATER : different[path];
+  const wanted: Wanted = { ...SAFE, ...own };
   for (const [name, value] of Object.entries(wanted))
     assert.match(headers.get(name) ?? "none", value, `${words}: ${name}`);
   assert.equal(headers.get("set-cookie") ?? "none", "none", words);
   // The library says which it is; nothing else is said of what runs here.
   for (const name of ["server", "x-powered-by", "via"]) assert.equal(headers.get(name) ?? "none", "none", words);
   // Only what is for pages of any origin may be read by them.
-  if (path !== "/v1/client.js") assert.equal(headers.get("access-control-allow-origin") ?? "none", "none", words);
+  if (!path.startsWith("/v1/")) assert.equal(headers.get("access-control-allow-origin") ?? "none", "none", words);
 }
 
 test("every route there is, and every way to miss one, has the headers of its kind", async (t) => {
