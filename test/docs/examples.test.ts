@@ -1,58 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { test } from "node:test";
 import { openBrowser, type Watched } from "../browser/browser.js";
 import { eventually } from "../support/eventually.js";
-
-const root = fileURLToPath(new URL("../../../", import.meta.url));
-/** Where screenshots go, to be looked at: a folder of its own for each run where none is named. */
-const screenshots = process.env["ROOMCAST_SCREENSHOTS"] ?? mkdtempSync(join(tmpdir(), "roomcast-examples-"));
-const TEST_MS = 120_000;
-
-/** An example in a process of its own, started as its first line says, on free ports. */
-class Example {
-  readonly lines: string[] = [];
-  readonly exited: Promise<number | null>;
-  readonly #kill: () => void;
-  errors = "";
-
-  constructor(t: TestContext, file: string, port = 0) {
-    const env = { ...process.env, PORT: "0", ROOMCAST_PORT: String(port) };
-    const child = spawn(process.execPath, [`dist/examples/${file}`], { cwd: root, env });
-    createInterface(child.stdout).on("line", (line) => this.lines.push(line));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      this.errors += text;
-    });
-    this.exited = new Promise((resolve) => child.once("close", resolve));
-    this.#kill = () => child.kill("SIGTERM");
-    t.after(async () => {
-      child.kill("SIGKILL");
-      await this.exited;
-    });
-  }
-
-  /** The address of its page, once it has said it. */
-  async url(): Promise<string> {
-    let url: string | undefined;
-    await eventually(() => {
-      url = /at (http:\S+)/.exec(this.lines.join("\n"))?.[1];
-      return url !== undefined;
-    }, "the example does not say where its page is");
-    return url as string;
-  }
-
-  stop(): Promise<number | null> {
-    this.#kill();
-    return this.exited;
-  }
-}
+import { Example, root, screenshots, TEST_MS } from "./example.js";
 
 async function say({ page }: Watched, name: string, text: string): Promise<void> {
   await page.fill("#name", name);
