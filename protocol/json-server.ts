@@ -2,23 +2,11 @@
 import type { EventsHead, PlainServerFrame, ReceivedFrame, ServerCodec } from "./codec.js";
 import { ProtocolError } from "./codes.js";
 import type { RoomEvent } from "./event.js";
-import { isWellFormed, layoutOf, readFields, requestId, unknownType, withId } from "./fields.js";
+import { layoutOf, readFields, requestId, unknownType, withId } from "./fields.js";
 import { JSON_SUBPROTOCOL, parseObject } from "./json.js";
+import { endOfString, isSuspect, ownText, QUOTE } from "./json-text.js";
 import { Payload } from "./payload.js";
 import { binaryAsBase64, checkValue, MAX_DATA_DEPTH } from "./plain.js";
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** The index of the quote that ends the string which starts at `start`, or -1. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes++;
-    if (slashes % 2 === 0) return end;
-  }
-  return -1;
-}
 
 /** What one pass over a frame's text finds. */
 type Found = {
@@ -122,22 +110,6 @@ function noteScalar(outline: { [key: string]: unknown }, member: string): void {
   }
 }
 
-/** An exponent of two digits: without one, only a number of 300 digits is too large for a double. */
-const LARGE_EXPONENT = /[eE]\+?\d\d/;
-const MANY_DIGITS = /\d{32}/;
-
-/** Whether a text may hold what a walk of the values has to look for; that it does not is certain. */
-function isSuspect(text: string): boolean {
-  if (text.includes("\\u") || text.includes("__proto__") || !isWellFormed(text)) return true;
-  return LARGE_EXPONENT.test(text) || (text.length > 300 && MANY_DIGITS.test(text));
-}
-
-/** The text of `data` without its surroundings: a part of a long string keeps the whole alive. */
-function own(text: string, whole: string): string {
-  const trimmed = text.trim();
-  return whole.length < 2 * trimmed.length + 256 ? trimmed : ` ${trimmed}`.slice(1);
-}
-
 function tooDeep(text: string, deepKey: string): never {
   const { id, type } = outlineOf(text);
   return withId(requestId(type, id), () => {
@@ -161,7 +133,7 @@ function decode(wire: string | Uint8Array): ReceivedFrame {
     if ("data" in frame) {
       const value = frame["data"];
       if (isSuspect(text)) checkValue(value, "data");
-      frame["data"] = Payload.ofJson(data === undefined ? JSON.stringify(value) : own(data, text));
+      frame["data"] = Payload.ofJson(data === undefined ? JSON.stringify(value) : ownText(data, text));
     }
     return frame as ReceivedFrame;
   });

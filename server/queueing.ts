@@ -1,7 +1,7 @@
 /** The queue of commands in a node: what takes them, made from the settings. */
 import { applyCommand } from "./api/commands.js";
+import { readJson } from "./api/json-body.js";
 import { operations } from "./api/operations.js";
-import { readBody } from "./api/read.js";
 import type { Settings } from "./config.js";
 import { openQueues } from "./engine/open-queue.js";
 import type { Queues } from "./engine/queue.js";
@@ -30,7 +30,7 @@ export function commandsOf(queues: Queues, settings: Settings, { server, problem
   const { recordsAgeMs: deadAgeMs, apiMaxBytes: maxBytes } = settings;
   return new Commands({
     queue: queues.openWork({ prefetch, ackMs, deadAgeMs, maxBytes }),
-    read: readBody,
+    read: (bytes) => readJson(bytes),
     apply: (command, id) => applyCommand(server(), command, id),
     isKeyed: (operation) => keyed.has(operation),
     ...{ problems, maxBytes, tries, log },

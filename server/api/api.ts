@@ -3,15 +3,16 @@ import type { ApiKey, ApiKeys } from "../access/api-keys.js";
 import type { Log } from "../log.js";
 import type { Application } from "./application.js";
 import { Callers, checkScope } from "./callers.js";
+import { readJson } from "./json-body.js";
 import type { Operation } from "./operation.js";
 import { operations } from "./operations.js";
 import { type Answer, problemOf, toldBy } from "./problems.js";
-import { readBody, readInput, readQuery } from "./read.js";
+import { readInput, readQuery } from "./read.js";
 
 /** What a request says, apart from its body. */
 export type Head = {
   /** The path's parameters, decoded. */
-  readonly params: { readonly [name: string]: string };
+  readonly params: { readonly [name: string]: unknown };
   /** What stands behind the `?`. */
   readonly query: string;
   readonly caller: ApiKey;
@@ -23,7 +24,8 @@ export const statusClasses = ["2xx", "4xx", "5xx"] as const;
 /** How many requests were answered, by operation and the class of the answer's status. */
 export type RequestCounts = { readonly [operation: string]: { [status in (typeof statusClasses)[number]]: number } };
 
-const JSON_HEADERS = { "content-type": "application/json" } as const;
+/** Frozen: so they are put together once. */
+const JSON_HEADERS = Object.freeze({ "content-type": "application/json" });
 
 export type ApiOptions = {
   /** Asked at each request: a node is there once it listens. */
@@ -55,17 +57,25 @@ export class Api {
     return caller;
   }
 
-  /** Does what was asked for, and answers. Never throws, and never rejects. */
-  answer(operation: Operation, { params, query, caller, key }: Head, bytes: Buffer): Promise<Answer> {
+  /** Does what was asked for, and answers, in this turn or later. Throws nothing. `bytes` are read before it returns. */
+  answer(
+    operation: Operation,
+    { params, query, caller, key }: Head,
+    bytes: Buffer,
+    done: (answer: Answer) => void,
+  ): void {
+    let answer: Promise<object>;
     try {
-      const input = readInput(operation, params, readQuery(query, operation.query), readBody(bytes));
-      return operation.run(this.#app(), input, { caller, key }).then(
-        (answer) => this.#done(operation, answer),
-        (error: unknown) => this.failed(operation, error),
-      );
+      const input = readInput(operation, params, readQuery(query, operation.query), readJson(bytes, operation.carries));
+      answer = operation.run(this.#app(), input, { caller, key });
     } catch (error) {
-      return Promise.resolve(this.failed(operation, error));
+      done(this.failed(operation, error));
+      return;
     }
+    void answer.then(
+      (value) => done(this.#done(operation, value)),
+      (error: unknown) => done(this.failed(operation, error)),
+    );
   }
 
   #done(operation: Operation, answer: object): Answer {

@@ -11,8 +11,16 @@ const ANYONE: ApiKey = { name: "", scopes: new Set(scopes), tenant: "" };
 export const showsKey = (authorization: string): boolean =>
   BEARER.exec(authorization)?.[1]?.startsWith(KEY_PREFIX) === true;
 
+/** The most credentials that are remembered: more than there are keys, since a key can be shown in several ways. */
+const MOST_REMEMBERED = 200;
+
 export class Callers {
   readonly #keys: ApiKeys;
+  /**
+   * Whose key it is, by the whole header, for those that were found good: to digest a key takes as long as much else of a
+   * request. How long a look-up takes says nothing of the keys in it, since it goes by a hash with a seed of this process.
+   */
+  readonly #found = new Map<string, ApiKey>();
   /** Whether nobody is asked for a key. */
   readonly isOpen: boolean;
 
@@ -24,6 +32,10 @@ export class Callers {
   /** Whose key it is. Throws `Refusal` of code `unauthorized`, with which the key itself is not told. */
   of(authorization: string): ApiKey {
     if (this.isOpen) return ANYONE;
+    return this.#found.get(authorization) ?? this.#find(authorization);
+  }
+
+  #find(authorization: string): ApiKey {
     if (this.#keys.size === 0) {
       throw new Refusal("unauthorized", "no API key is configured here: expected some in the setting apiKeys");
     }
@@ -38,6 +50,8 @@ export class Callers {
     }
     const found = this.#keys.find(key);
     if (found === undefined) throw new Refusal("unauthorized", "authorization: expected a key that is configured here");
+    if (this.#found.size >= MOST_REMEMBERED) this.#found.clear();
+    this.#found.set(authorization, found);
     return found;
   }
 }

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { Scope } from "../access/api-keys.js";
 import { Refusal } from "../hooks/hooks.js";
 import type { Application } from "./application.js";
+import type { Carries } from "./json-body.js";
 
 /** Who asks: a key of `ApiKeys`, or anyone where the API is open. */
 export type Caller = {
@@ -36,6 +37,8 @@ type Described = {
   readonly description?: string;
   /** Whether an `Idempotency-Key` means something to it. */
   readonly takesKey?: boolean;
+  /** Where its body has events' data: it comes as a `Payload`, or, in commands, as a value. */
+  readonly carries?: Carries;
   /** Whether it can be a command of the durable queue. */
   readonly isCommand?: boolean;
 };

@@ -101,7 +101,7 @@ export function toldBy(error: unknown): Told | undefined {
   if (error instanceof ProtocolError) {
     const { field, expected, message } = error;
     const got = message.slice(`${field}: expected ${expected}, got `.length);
-    return { code: "bad_request", message, errors: [{ field, expected, got }] };
+    return { code: "bad_request", ...byStatus[statusOf(error) ?? 400], message, errors: [{ field, expected, got }] };
   }
   if (error instanceof EngineError || error instanceof Refusal) {
     const { code, message, retryMs } = error;
@@ -132,9 +132,16 @@ export function problemOf(error: unknown): Answer {
   return { status, headers, body: JSON.stringify(problem) };
 }
 
-/** Some errors know their status themselves: that of a body that was too long does. */
+/** Some errors know their status themselves: that of a body that is too long does. */
 function statusOf(error: unknown): number | undefined {
   if (!(error instanceof RequestError || error instanceof ProtocolError)) return undefined;
   const { status } = error as { readonly status?: number };
   return status;
 }
+
+/** What a status says beside `bad_request`. */
+const byStatus: { readonly [status: number]: { readonly code: ErrorCode; readonly retryMs?: number } } = {
+  408: { code: "timeout" },
+  413: { code: "too_large" },
+  503: { code: "unavailable", retryMs: 1000 },
+};

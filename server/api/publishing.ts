@@ -51,6 +51,7 @@ export const publish = define({
   summary: "Publish an event in a room",
   description: "Answered once the event is in the room's log, with its position.",
   takesKey: true,
+  carries: "data",
   isCommand: true,
   params: object({ room }),
   query: none,
@@ -71,6 +72,7 @@ export const publishMany = define({
   summary: "Publish one event in many rooms",
   description: "Each room has an event of its own, and a result of its own. Status 207 where some were not published.",
   takesKey: true,
+  carries: "data",
   isCommand: true,
   params: none,
   query: none,
@@ -85,7 +87,7 @@ export const publishMany = define({
   run(app, { rooms, event, data, from, key, tenant }, { caller, key: requestKey }) {
     const whose = tenantOf(caller, tenant);
     // Read once: every room has the same bytes.
-    const payload = Payload.ofValue(data);
+    const payload = data instanceof Payload ? data : Payload.ofValue(data);
     const named = key ?? requestKey;
     return allOf(rooms, (room, index) =>
       app.publish(room, event, payload, { from, key: keyOfItem(named, index), tenant: whose }),
@@ -105,6 +107,7 @@ export const batch = define({
   description:
     "Events of one room keep the order of the request. Each has a result of its own; status 207 where some were not published.",
   takesKey: true,
+  carries: "items",
   isCommand: true,
   params: none,
   query: none,

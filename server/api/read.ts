@@ -1,5 +1,4 @@
 /** Reads what a request brings, by the schemas of its operation. */
-import { isUtf8 } from "node:buffer";
 import { z } from "zod";
 import { ProtocolError } from "../../protocol/codes.js";
 import { describe } from "../../protocol/fields.js";
@@ -8,37 +7,32 @@ import { type FieldError, InputError } from "./problems.js";
 
 /** The most fields that an answer names. */
 const MOST_NAMED = 20;
-/** The most names that are listed where one is unknown. */
 const DIGITS = /^\d{1,15}$/;
-/** The deepest that a body nests: an item of a list has 64 levels of data. */
-const MAX_DEPTH = 70;
-/** A text of so many bytes cannot nest so deep that reading it takes long. */
-const SHALLOW_BYTES = 16_384;
-
 type Fields = { readonly [name: string]: unknown };
+
+/** No parameters, and no query: every field of a query may be left out. */
+export const NO_FIELDS: Fields = Object.freeze({});
 
 /** The operation's input of its three parts. Throws `InputError`, which names every field that is wrong. */
 export function readInput(operation: Operation, params: Fields, query: Fields, body: unknown): object {
-  const read = [
-    operation.params.safeParse(params),
-    operation.query.safeParse(query),
-    operation.body.safeParse(body),
-  ] as const;
-  if (read[0].success && read[1].success && read[2].success)
-    return { ...read[0].data, ...read[1].data, ...read[2].data };
-  const shapes = [operation.params, operation.query, operation.body];
-  const given = [params, query, body];
-  throw new InputError(
-    read
-      .flatMap(({ error }, index) => errorsOf(error?.issues ?? [], shapes[index] as z.ZodObject, given[index]))
-      .slice(0, MOST_NAMED),
-  );
+  const inPath = params === NO_FIELDS ? undefined : operation.params.safeParse(params);
+  const inQuery = query === NO_FIELDS ? undefined : operation.query.safeParse(query);
+  const inBody = operation.body.safeParse(body);
+  if (inBody.success && inPath?.success !== false && inQuery?.success !== false) {
+    return Object.assign(inBody.data, inQuery?.data, inPath?.data);
+  }
+  const errors = [
+    ...errorsOf(inPath?.error, operation.params, params),
+    ...errorsOf(inQuery?.error, operation.query, query),
+    ...errorsOf(inBody.error, operation.body, body),
+  ];
+  throw new InputError(errors.slice(0, MOST_NAMED));
 }
 
 /** What is wrong first at each place. */
-function errorsOf(issues: readonly z.core.$ZodIssue[], shape: z.ZodType, given: unknown): FieldError[] {
+function errorsOf(error: z.ZodError | undefined, shape: z.ZodType, given: unknown): FieldError[] {
   const errors = new Map<string, FieldError>();
-  for (const issue of issues) {
+  for (const issue of error?.issues ?? []) {
     if (errors.size >= MOST_NAMED) break;
     const value = at(given, issue.path);
     if (issue.code === "unrecognized_keys") {
@@ -91,7 +85,7 @@ const unwrapped = (shape: z.core.$ZodType): z.core.$ZodType =>
 
 /** A query's fields: numbers where the schema has numbers. Throws `ProtocolError` where a field is there twice. */
 export function readQuery(text: string, shape: z.ZodObject): Fields {
-  if (text === "") return {};
+  if (text === "") return NO_FIELDS;
   const fields: { [name: string]: unknown } = {};
   for (const [name, value] of new URLSearchParams(text)) {
     if (Object.hasOwn(fields, name)) throw new ProtocolError(name.slice(0, 64), "it once", "it twice");
@@ -99,51 +93,4 @@ export function readQuery(text: string, shape: z.ZodObject): Fields {
     fields[name] = isNumber && DIGITS.test(value) ? Number(value) : value;
   }
   return fields;
-}
-
-/** A body's value; an empty body is an object without fields. Throws `ProtocolError`. */
-export function readBody(bytes: Buffer): unknown {
-  if (bytes.length === 0) return {};
-  if (!isUtf8(bytes)) throw new ProtocolError("body", "JSON in UTF-8", "other bytes");
-  if (bytes.length > SHALLOW_BYTES && nestsTooDeep(bytes)) {
-    throw new ProtocolError("body", `at most ${MAX_DEPTH} levels of nesting`, "more");
-  }
-  const text = bytes.toString();
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ProtocolError("body", "JSON", describe(text));
-  }
-}
-
-/** JSON.parse has no bound of its own: a megabyte of brackets takes it longer than others may wait. */
-function nestsTooDeep(bytes: Buffer): boolean {
-  let depth = 0;
-  for (let index = 0; index < bytes.length; index++) {
-    switch (bytes[index]) {
-      case 0x22: // "
-        index = endOfString(bytes, index);
-        if (index < 0) return false;
-        break;
-      case 0x7b: // {
-      case 0x5b: // [
-        if (++depth > MAX_DEPTH) return true;
-        break;
-      case 0x7d: // }
-      case 0x5d: // ]
-        depth--;
-        break;
-    }
-  }
-  return false;
-}
-
-/** The index of the quote that ends the string which starts at `start`, or -1: then it is no JSON. */
-function endOfString(bytes: Buffer, start: number): number {
-  for (let end = bytes.indexOf(0x22, start + 1); end >= 0; end = bytes.indexOf(0x22, end + 1)) {
-    let slashes = 0;
-    while (bytes[end - 1 - slashes] === 0x5c) slashes++;
-    if (slashes % 2 === 0) return end;
-  }
-  return -1;
 }

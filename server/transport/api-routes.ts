@@ -6,8 +6,10 @@ import type { Api, Head } from "../api/api.js";
 import { showsKey } from "../api/callers.js";
 import type { Operation } from "../api/operation.js";
 import { operations } from "../api/operations.js";
-import { RequestError } from "../api/problems.js";
-import { BodyError, type Exchange } from "./exchange.js";
+import { type Answer, RequestError } from "../api/problems.js";
+import { NO_FIELDS } from "../api/read.js";
+import { BodyError } from "./body.js";
+import type { Exchange } from "./exchange.js";
 import type { Listener, Method } from "./listener.js";
 import { originAllowed } from "./upgrade.js";
 
@@ -88,16 +90,28 @@ class ApiRoutes {
         return;
       }
       const caller = this.#api.callerOf(operation, authorization);
-      const hasBody = operation.method === "post" && bringsBody(exchange);
-      this.#guard(exchange, operation, hasBody);
+      const length = operation.method === "post" ? lengthOf(exchange) : 0;
+      this.#guard(exchange, operation, length > 0);
       const head: Head = {
         params: paramsOf(exchange, operation),
         query: exchange.query,
         caller,
         key: operation.takesKey === true ? keyOf(exchange) : undefined,
       };
-      if (hasBody) this.#readThenAnswer(exchange, operation, head, maxBytes);
-      else this.#send(exchange, this.#api.answer(operation, head, NOTHING));
+      if (length > maxBytes && length !== Number.POSITIVE_INFINITY) {
+        throw new BodyError(413, `at most ${maxBytes} bytes`, String(length));
+      }
+      const done = (answer: Answer): void => exchange.answer(answer, this.#onError);
+      if (length > 0) {
+        exchange.read(
+          maxBytes,
+          (bytes) => this.#api.answer(operation, head, bytes, done),
+          (error) => done(this.#api.failed(operation, error)),
+        );
+      } else {
+        exchange.watch();
+        this.#api.answer(operation, head, NOTHING, done);
+      }
     } catch (error) {
       exchange.answer(this.#api.failed(operation, error), this.#onError);
     }
@@ -131,33 +145,22 @@ class ApiRoutes {
     if (exchange.header("sec-fetch-site") === "cross-site") return false;
     return originAllowed(exchange.header("origin"), exchange.header("host"), this.#originRules);
   }
-
-  #readThenAnswer(exchange: Exchange, operation: Operation, head: Head, maxBytes: number): void {
-    const length = Number(exchange.header("content-length"));
-    if (length > maxBytes) throw new BodyError(413, `at most ${maxBytes} bytes`, String(length));
-    exchange.body(maxBytes).then(
-      (bytes) => this.#send(exchange, this.#api.answer(operation, head, bytes)),
-      (error: unknown) => exchange.answer(this.#api.failed(operation, error), this.#onError),
-    );
-  }
-
-  #send(exchange: Exchange, answer: ReturnType<Api["answer"]>): void {
-    exchange.watch();
-    void answer.then((reply) => exchange.answer(reply, this.#onError));
-  }
 }
 
-function paramsOf(exchange: Exchange, { params }: Operation): { readonly [name: string]: string } {
+function paramsOf(exchange: Exchange, { params, path }: Operation): { readonly [name: string]: unknown } {
+  if (!path.includes("{")) return NO_FIELDS;
   const found: { [name: string]: string } = {};
   let index = 0;
   for (const name in params.shape) found[name] = exchange.param(index++, name);
   return found;
 }
 
-const bringsBody = (exchange: Exchange): boolean => {
+/** How long the body is, in bytes; infinite where only its end will say. */
+function lengthOf(exchange: Exchange): number {
   const length = exchange.header("content-length");
-  return length === "" ? exchange.header("transfer-encoding") !== "" : length !== "0";
-};
+  if (length !== "") return Number(length);
+  return exchange.header("transfer-encoding") === "" ? 0 : Number.POSITIVE_INFINITY;
+}
 
 /** The request's own key. Throws `ProtocolError` for one that cannot be. */
 function keyOf(exchange: Exchange): string | undefined {

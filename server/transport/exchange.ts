@@ -1,29 +1,8 @@
 /** One request over HTTP and its answer, as routes see them. */
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import { ProtocolError } from "../../protocol/codes.js";
+import { BodyRead, type Traffic } from "./body.js";
 import { plainReply, type Reply, safeHeaders } from "./http.js";
-
-/** A body longer than may be, or one that does not fit beside those that are being read. */
-export class BodyError extends ProtocolError {
-  readonly status: 413 | 503;
-
-  constructor(status: 413 | 503, expected: string, got: string) {
-    super("body", expected, got);
-    this.status = status;
-  }
-}
-
-/** The most bytes of bodies that are being read at once, of all requests together. */
-const MOST_READING = 67_108_864;
-const NOTHING = Buffer.alloc(0);
-
-/** What all requests of a node share. */
-export type Traffic = {
-  /** Bytes of bodies that are being read. */
-  reading: number;
-  /** Requests that have no answer yet. */
-  open: number;
-};
 
 /**
  * One request. What it says (`method`, `path`, `param`, `query`, `header`) can be asked in the turn it came in, and not
@@ -37,15 +16,15 @@ export class Exchange {
   readonly method: string;
   #isOver = false;
   #onGone: (() => void) | undefined;
-  #failBody: ((error: Error) => void) | undefined;
+  #body: BodyRead | undefined;
   #isWatched = false;
   #isTaken = false;
 
-  constructor(response: HttpResponse, request: HttpRequest, traffic: Traffic) {
+  constructor(response: HttpResponse, request: HttpRequest, method: string, traffic: Traffic) {
     this.response = response;
     this.#request = request;
     this.#traffic = traffic;
-    this.method = request.getMethod();
+    this.method = method;
     traffic.open++;
   }
 
@@ -92,52 +71,26 @@ export class Exchange {
     this.response.onAborted(() => {
       if (this.#isOver && !this.#isTaken) return;
       if (!this.#isTaken) this.#end();
-      this.#failBody?.(new Error("the request was given up"));
+      this.#body?.fail(new Error("the request was given up"));
       this.#onGone?.();
     });
   }
 
   /**
-   * The whole body; called in the request's own turn. Rejects with `BodyError` where it is longer than `maxBytes`, or too
-   * much is being read already, and with another error where the other side goes. How long it may take is for the native
-   * code to say: a request that is not whole within 12 s is cut.
+   * The whole body; called in the request's own turn. Rejects with `BodyError` where it is longer than `maxBytes`, takes too
+   * long, or too much is being read already, and with another error where the other side goes.
    */
   body(maxBytes: number): Promise<Buffer> {
+    // The bytes are another's after the call.
+    return new Promise((resolve, reject) => this.read(maxBytes, (bytes) => resolve(Buffer.from(bytes)), reject));
+  }
+
+  /** The whole body, as by `body`: `take` gets bytes that are good for the call alone. It throws nothing. */
+  read(maxBytes: number, take: (bytes: Buffer) => void, failed: (error: Error) => void): void {
     this.watch(this.#onGone);
-    const traffic = this.#traffic;
-    return new Promise((resolve, reject) => {
-      let chunks: Buffer[] = [];
-      let bytes = 0;
-      let isOver = false;
-      const settle = (done: () => void): void => {
-        isOver = true;
-        traffic.reading -= bytes;
-        chunks = [];
-        this.#failBody = undefined;
-        done();
-      };
-      this.#failBody = (error) => settle(() => reject(error));
-      this.response.onData((chunk, isLast) => {
-        if (isOver) return;
-        const size = chunk.byteLength;
-        if (bytes + size > maxBytes) {
-          settle(() => reject(new BodyError(413, `at most ${maxBytes} bytes`, "more")));
-        } else if (traffic.reading + size > MOST_READING) {
-          settle(() => reject(new BodyError(503, "fewer bodies at once: try again", "too many")));
-        } else if (isLast && bytes === 0) {
-          // The view ends with this call.
-          const whole = size === 0 ? NOTHING : Buffer.from(chunk.slice(0));
-          settle(() => resolve(whole));
-        } else {
-          bytes += size;
-          traffic.reading += size;
-          chunks.push(Buffer.from(chunk.slice(0)));
-          if (!isLast) return;
-          const whole = Buffer.concat(chunks, bytes);
-          settle(() => resolve(whole));
-        }
-      });
-    });
+    const body = new BodyRead(this.#traffic, maxBytes, take, failed);
+    this.#body = body;
+    this.response.onData((part, isLast) => body.add(part, isLast));
   }
 
   #end(): void {
@@ -159,7 +112,7 @@ export class Exchange {
     if (this.#isOver) return;
     this.#end();
     try {
-      this.response.cork(() => write(this.response, this.method, reply));
+      this.response.cork(() => write(this.response, this.method, reply, this.#traffic.isEnding));
     } catch (error) {
       onError(error);
       this.response.close();
@@ -188,6 +141,7 @@ const STATUS: { readonly [status: number]: string } = {
   403: "403 Forbidden",
   404: "404 Not Found",
   405: "405 Method Not Allowed",
+  408: "408 Request Timeout",
   406: "406 Not Acceptable",
   409: "409 Conflict",
   413: "413 Content Too Large",
@@ -202,16 +156,33 @@ const STATUS: { readonly [status: number]: string } = {
 
 export const statusLine = (status: number): string => STATUS[status] ?? String(status);
 
-/** Writes headers, those that go with every answer among them. */
+const textOf = (headers: Reply["headers"]): string =>
+  Object.entries({ ...safeHeaders, ...headers })
+    .map(([name, value]) => `${name}: ${value}`)
+    .join("\r\n");
+
+/** The headers that many answers have alike, as they are written. */
+const texts = new WeakMap<Reply["headers"], string>();
+
+/**
+ * Writes headers, those that go with every answer among them: all by one call, since each costs as much as reading a
+ * header does. Those of frozen objects are put together once.
+ */
 export function writeHeaders(response: HttpResponse, headers: Reply["headers"]): void {
-  for (const [name, value] of Object.entries({ ...safeHeaders, ...headers })) response.writeHeader(name, value);
+  let text = texts.get(headers);
+  if (text === undefined) {
+    text = textOf(headers);
+    if (Object.isFrozen(headers)) texts.set(headers, text);
+  }
+  const colon = text.indexOf(":");
+  response.writeHeader(text.slice(0, colon), text.slice(colon + 2));
 }
 
-function write(response: HttpResponse, method: string, reply: Reply): void {
-  response.writeStatus(statusLine(reply.status));
+function write(response: HttpResponse, method: string, reply: Reply, isLast: boolean): void {
+  if (reply.status !== 200) response.writeStatus(statusLine(reply.status));
   writeHeaders(response, reply.headers);
   if (method !== "head") {
-    response.end(reply.body);
+    response.end(reply.body, isLast);
     return;
   }
   // With a length given to `endWithoutBody` itself, uWebSockets.js waits for a body, and ends the process.

@@ -1,5 +1,6 @@
 import type { HttpResponse, TemplatedApp, us_listen_socket } from "uWebSockets.js";
-import { Exchange, failure, type Traffic, writeHeaders } from "./exchange.js";
+import type { Traffic } from "./body.js";
+import { Exchange, failure, writeHeaders } from "./exchange.js";
 import { plainReply, type Reply, type Route } from "./http.js";
 
 /** The native library, loaded when a server is made: on a platform it does not know it throws as it loads. */
@@ -17,6 +18,9 @@ type ListenExclusively = (
   listening: (socket: us_listen_socket | false) => void,
 ) => void;
 
+/** How long a request's body may take, in milliseconds. */
+const BODY_MS = 10_000;
+
 /** The methods that routes answer; `del` is DELETE. */
 export type Method = "any" | "get" | "post" | "put" | "del" | "options" | "head";
 
@@ -30,7 +34,7 @@ export class ListenError extends Error {
 /** The port this server listens on, and its plain HTTP routes. */
 export class Listener {
   readonly app: TemplatedApp;
-  readonly traffic: Traffic = { reading: 0, open: 0 };
+  readonly traffic: Traffic = { reading: 0, open: 0, bodyMs: BODY_MS, isEnding: false };
   readonly #native: Native;
   #socket: us_listen_socket | undefined;
 
@@ -48,8 +52,9 @@ export class Listener {
    * the WebSocket route. The route answers through the exchange, whatever happens: what it throws is answered here.
    */
   on(method: Method, pattern: string, route: (exchange: Exchange) => void, onError: (error: unknown) => void): void {
+    const known = method === "any" ? undefined : method === "del" ? "delete" : method;
     this.app[method](pattern, (response, request) => {
-      const exchange = new Exchange(response, request, this.traffic);
+      const exchange = new Exchange(response, request, known ?? request.getMethod(), this.traffic);
       try {
         route(exchange);
       } catch (error) {
@@ -90,8 +95,9 @@ export class Listener {
     });
   }
 
-  /** Takes no new connections; those that are open stay. */
+  /** Takes no new connections; those that are open are answered once more. */
   stop(): void {
+    this.traffic.isEnding = true;
     if (this.#socket !== undefined) this.#native.us_listen_socket_close(this.#socket);
     this.#socket = undefined;
   }
