@@ -195,3 +195,68 @@ export async function openStream(
   t.after(() => stream.end());
   return stream;
 }
+
+/** Reads as `EventSource` does: comes back with the last id whenever a stream ends, wherever `next` says. */
+export class Returning {
+  readonly told: Told[] = [];
+  /** What came of each type. */
+  readonly types: string[] = [];
+  /** Whether each join was complete. */
+  readonly recovered: boolean[] = [];
+  lastEventId = "";
+  streams = 0;
+  current: EventStream | undefined;
+  readonly #next: () => string;
+  #isEnding = false;
+  readonly #running: Promise<void>;
+
+  constructor(t: TestContext, next: () => string) {
+    this.#next = next;
+    this.#running = this.#run();
+    t.after(() => this.end());
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isEnding) {
+      const headers: { [name: string]: string } = this.lastEventId === "" ? {} : { "last-event-id": this.lastEventId };
+      let stream: EventStream;
+      try {
+        stream = await EventStream.open(this.#next(), { headers });
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        continue;
+      }
+      this.streams++;
+      this.current = stream;
+      if (this.#isEnding) stream.end();
+      while (!stream.closed) await stream.until("more", () => stream.closed || stream.ended).catch(() => undefined);
+      this.#take(stream);
+    }
+  }
+
+  #take(stream: EventStream): void {
+    this.lastEventId = stream.parser.lastEventId || this.lastEventId;
+    this.told.push(...stream.told);
+    for (const { type, data } of stream.events) {
+      this.types.push(type);
+      if (type === "joined") this.recovered.push((JSON.parse(data) as Told).recovered);
+    }
+  }
+
+  /** What has come so far, of the present stream too. */
+  get all(): readonly Told[] {
+    const { current } = this;
+    return current === undefined || current.closed ? this.told : [...this.told, ...current.told];
+  }
+
+  /** Cuts the connection in the middle of whatever it is at. */
+  cut(): void {
+    this.current?.end();
+  }
+
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    this.current?.end();
+    await this.#running;
+  }
+}
