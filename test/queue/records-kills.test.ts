@@ -111,7 +111,11 @@ for (const [name, open] of Object.entries(engines)) {
     await connect(t, staying);
     to = staying.url;
     await ending.end("SIGTERM");
-    await eventually(async () => ofType(await engine.entries(), "left").length === 1, "nobody was told");
+    // Each node tells of its own: which of the two is first is left open.
+    await eventually(async () => {
+      const all = await engine.entries();
+      return ofType(all, "left").length === 1 && all.filter(({ resumed }) => resumed === true).length === 1;
+    }, "nobody was told");
     const entries = await engine.entries();
     const [first] = entries;
     const left = entries.find(({ type }) => type === "left");
