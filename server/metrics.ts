@@ -36,6 +36,8 @@ export type NodeNumbers = {
   readonly refused: Readonly<Record<RefusalReason | AddressReason | "draining", number>>;
   /** What was refused by limits other than those of connections, by the limit; a total each. */
   readonly limited: Readonly<Record<LimitName, number>>;
+  /** Requests to the HTTP API, by operation and the class of the answer's status: `publish 2xx`; a total each. */
+  readonly requests: Readonly<Record<string, number>>;
   /** Connections that have not been welcomed yet. */
   readonly handshakes: number;
   /** Reads of a room's log; a total. */
@@ -115,6 +117,13 @@ const ofNode: readonly Definition<NodeNumbers>[] = [
     kind: "counter",
     label: "limit",
     read: ({ limited }) => limited,
+  },
+  {
+    name: "roomcast_api_requests_total",
+    help: "Requests to the HTTP API that were answered, by operation and the class of the answer's status: 2xx, 4xx, 5xx.",
+    kind: "counter",
+    label: ["operation", "status"],
+    read: ({ requests }) => requests,
   },
   {
     name: "roomcast_rooms",

@@ -257,7 +257,8 @@ export class Node implements Server {
     sessions.stop();
     jwks?.close();
     // A publish that waits for the application may still come into the log: its sender will ask again, with its key.
-    await lookUntil(() => sessions.pending === 0, until);
+    // Requests over HTTP, too; their connections end with their answers.
+    await lookUntil(() => sessions.pending === 0 && listener.traffic.open === 0, until);
     await this.#parts.application.close();
     decisions.close();
     try {

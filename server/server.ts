@@ -171,6 +171,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const decisions = new DecisionCache({ ...settings, store });
   const elsewhere: Elsewhere = {
     id: () => cluster.id,
+    nodes: () => cluster.nodes(),
     ask: async (names) => (await occupiedElsewhere(cluster, names)).occupied,
   };
   const application = new Application(
@@ -229,7 +230,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     members: (ask) => sessions.members(ask),
     call: (ask, most) => sessions.call(ask, most),
     forget: (what) => decisions.forget(what),
-    occupied: (names, asker) => application.occupancy?.said(names, asker) ?? [],
+    occupied: (names, asker) => application.occupancy?.take(names, asker) ?? [],
   };
   const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);
   const { node: name, leaseMs } = settings;
@@ -262,7 +263,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const api = new Api({
     app: () => server,
     keys: new ApiKeys(settings.apiKeys),
-    isOpen: loopback && isOpen && settings.apiKeys.length === 0 && settings.hooks.connect === undefined,
+    isOpen: loopback && isOpen && settings.apiKeys.length === 0,
     log,
   });
   const { apiMaxBytes: maxBytes, origins } = settings;
@@ -284,6 +285,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     handshakes: sessions.handshakes,
     refused: doors.entrance.refused,
     limited: usage.refused,
+    requests: api.requests,
     rooms: rooms.size,
     publishedBytes: doors.publishedBytes,
     logReads: rooms.logReads,

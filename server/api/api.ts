@@ -20,9 +20,10 @@ export type Head = {
   readonly key: string | undefined;
 };
 
-export const statusClasses = ["2xx", "4xx", "5xx"] as const;
-/** How many requests were answered, by operation and the class of the answer's status. */
-export type RequestCounts = { readonly [operation: string]: { [status in (typeof statusClasses)[number]]: number } };
+/** The first digit of an answer's status, and what it was. */
+const classes = ["2xx", "4xx", "5xx"] as const;
+type StatusClass = (typeof classes)[number];
+const noneYet = (): { [status in StatusClass]: number } => ({ "2xx": 0, "4xx": 0, "5xx": 0 });
 
 /** Frozen: so they are put together once. */
 const JSON_HEADERS = Object.freeze({ "content-type": "application/json" });
@@ -37,10 +38,8 @@ export type ApiOptions = {
 };
 
 export class Api {
-  readonly requests: RequestCounts = Object.fromEntries(
-    operations.map(({ id }) => [id, { "2xx": 0, "4xx": 0, "5xx": 0 }]),
-  );
   readonly callers: Callers;
+  readonly #counts = new Map(operations.map((operation) => [operation, noneYet()]));
   readonly #app: () => Application;
   readonly #log: Log;
 
@@ -48,6 +47,14 @@ export class Api {
     this.callers = new Callers(keys, isOpen);
     this.#app = app;
     this.#log = log;
+  }
+
+  /** How many requests were answered, by operation and the class of the answer's status: `publish 2xx`; a total each. */
+  get requests(): Readonly<Record<string, number>> {
+    const counts = [...this.#counts].flatMap(([{ id }, byClass]) =>
+      classes.map((status) => [`${id} ${status}`, byClass[status]] as const),
+    );
+    return Object.fromEntries(counts);
   }
 
   /** Whose request it is. Throws `Refusal` where it is nobody's, or the key is not good for the operation. */
@@ -100,7 +107,7 @@ export class Api {
   }
 
   #count(operation: Operation, status: number): void {
-    const counts = this.requests[operation.id];
+    const counts = this.#counts.get(operation);
     if (counts !== undefined) counts[status < 400 ? "2xx" : status < 500 ? "4xx" : "5xx"]++;
   }
 }
