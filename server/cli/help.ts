@@ -44,6 +44,7 @@ Commands:
   token                makes and checks tokens for clients
   key                  makes keys for services that use the HTTP API
   nodes                lists the nodes of a cluster
+  rooms                lists the rooms with clients, and how many are in each
   disconnect USER      ends every session of a user, on all nodes
   remove USER ROOM     takes a user out of a room, on all nodes
   revoke               takes back a token, a user's right to be there, or actions in rooms
@@ -106,6 +107,22 @@ ${ASKING}
   --watch    again every second, until it is ended
 
 Exit codes: 0 listed, 1 the engine cannot be reached, 2 wrong settings.`;
+}
+
+export function roomsHelp(): string {
+  return `Usage: roomcast rooms [--prefix NAME] [--limit N] [--json] [OPTIONS]
+
+Lists the rooms with clients, on all nodes, by name, and how many clients are in each.
+
+${ASKING}
+
+  --tenant NAME   whose rooms, where there are tenants
+  --prefix NAME   only rooms whose names begin with it, such as chat:
+  --limit N       how many, by default 100
+  --after NAME    only rooms whose names come after it: where a list before this one has ended
+  --json          as JSON
+
+Exit codes: 0 listed, 1 the engine cannot be reached or a node did not answer, 2 wrong settings.`;
 }
 
 export function userHelp(usage: string, does: string): string {

@@ -4,6 +4,7 @@ import { commandsHelp } from "./help.js";
 import { key } from "./key.js";
 import { nodes } from "./nodes.js";
 import { revoke } from "./revoke.js";
+import { rooms } from "./rooms.js";
 import { serve } from "./serve.js";
 import { token } from "./token.js";
 import { disconnect, remove } from "./users.js";
@@ -13,7 +14,7 @@ export type Environment = { readonly [name: string]: string | undefined };
 
 /** A command takes what stands behind its name, and sets `process.exitCode`. */
 const commands: { readonly [name: string]: (args: readonly string[], env: Environment) => Promise<void> } = {
-  ...{ serve, token, key, nodes, disconnect, remove, revoke },
+  ...{ serve, token, key, nodes, rooms, disconnect, remove, revoke },
 };
 
 /** Does what the arguments ask for; without a command it serves. Exit code 2 says that the arguments are wrong. */
