@@ -112,7 +112,9 @@ export class Exchange {
     if (this.#isOver) return;
     this.#end();
     try {
-      this.response.cork(() => write(this.response, this.method, reply, this.#traffic.isEnding));
+      // Who takes too long would go on with it.
+      const isLast = this.#traffic.isEnding || reply.status === 408;
+      this.response.cork(() => write(this.response, this.method, reply, isLast));
     } catch (error) {
       onError(error);
       this.response.close();
