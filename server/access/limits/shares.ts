@@ -101,6 +101,11 @@ export class UserShares {
     return this.#users.size + this.#elsewhere.size;
   }
 
+  /** How many sessions the user has here at the most: those included that move away, and requests of its own by HTTP. */
+  heldBy(key: string): number {
+    return this.#users.get(key)?.links ?? 0;
+  }
+
   /** Whether the user may have one more session. */
   mayEnter(key: string, now: number): boolean {
     const here = this.#users.get(key)?.sessions ?? 0;
