@@ -40,28 +40,23 @@ export async function problemOf(response: Response): Promise<Problem> {
 type Asked = Extract<ClientFrame, { type: "publish" | "history" | "call" | "ping" }>;
 
 async function answerTo(frame: Asked, fetch: Fetch): Promise<object> {
-  const post = (path: string, { id, type, room, ...body }: Asked & { room?: string }) =>
-    fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  if (frame.type === "ping") {
-    await fetch("socket");
-    return { type: "pong" };
-  }
-  let path = "call";
-  if (frame.type !== "call") {
-    path = `rooms/${encodeURIComponent(frame.room)}/${frame.type === "publish" ? "events" : "history"}`;
-  }
-  let response: Response;
-  if (frame.type === "history") {
-    const { since, before, limit } = frame;
-    const query = new URLSearchParams();
-    if (since) query.set("since", written(since));
-    if (before) query.set("before", written(before));
-    if (limit !== undefined) query.set("limit", `${limit}`);
-    response = await fetch(`${path}?${query}`);
-  } else response = await post(path, frame);
-  if (!response.ok) return problemOf(response);
-  const type = { publish: "published", history: "history", call: "result" }[frame.type];
-  return { ...(await response.json()), type };
+  const { id, type, room, ...body } = frame as Asked & { readonly room: string };
+  const isPost = type === "publish" || type === "call";
+  const values = Object.entries<unknown>(isPost ? {} : body);
+  const query = new URLSearchParams(
+    values.map(([name, value]) => [name, name === "limit" ? `${value}` : written(value as Position)]),
+  );
+  const [path, answer] = {
+    publish: [`rooms/${encodeURIComponent(room)}/events`, "published"],
+    history: [`rooms/${encodeURIComponent(room)}/history?${query}`, "history"],
+    call: ["call", "result"],
+    // It says no more than that there is a way to the server.
+    ping: ["socket", "pong"],
+  }[type] as [string, string];
+  const posted = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const response = await fetch(path, isPost ? posted : {});
+  if (response.ok) return { ...(await response.json()), type: answer };
+  return type === "ping" ? { type: answer } : problemOf(response);
 }
 
 /** The frame that answers, but for its id. Never rejects: what was lost on the way may have had its effect. */

@@ -71,10 +71,10 @@ export type ConnectOptions = {
 };
 
 /** A URL whose path may be left out. Taken apart by hand, since React Native's `URL` cannot. */
-const URL_PATTERN = /^(http|ws)(s?:\/\/[^/?#\s]+)(\/[^?#\s]*)?(\?[^#\s]*)?$/i;
+const URL_PATTERN = /^(?:http|ws)(s?:\/\/[^/?#\s]+)(\/[^?#\s]*)?(\?[^#\s]*)?$/i;
 
 function socketUrl(url: string): string {
-  const [, , origin, path = "/", query = ""] = URL_PATTERN.exec(url) ?? [];
+  const [, origin, path = "/", query = ""] = URL_PATTERN.exec(url) ?? [];
   if (origin === undefined) throw new TypeError(`url: expected http(s)://… or ws(s)://…, got ${JSON.stringify(url)}`);
   return `ws${origin}${path === "/" ? "/v1/socket" : path}${query}`;
 }

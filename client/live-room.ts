@@ -266,10 +266,10 @@ export class LiveRoom implements Room {
     const was = this.#position;
     const isLost = was && !(recovered && this.#asked && position?.epoch === was.epoch);
     if (isLost) this.#reset(position, "history_lost");
-    else {
-      if (was) this.#apply(joined.events);
-      if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;
-    }
+    // Who resumes nothing may get the latest event all the same.
+    if (position && !recovered) this.#position = { ...position, offset: 0 };
+    this.#apply(joined.events);
+    if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;
     if (!this.wanted) return;
     const state: RoomState = {
       status: "joined",

@@ -11,7 +11,7 @@ const TOGETHER_MS = 5;
 const PATIENCE_MS = 3000;
 /** The most streams at once: browsers open six connections to a server, and requests need some. */
 const MOST_STREAMS = 3;
-/** A stream that ends sooner than this is not opened anew at once; in milliseconds. */
+/** Where streams end more often, there is no connection; in milliseconds. */
 const STABLE_MS = 2000;
 /** The most events that are remembered, to know them again, of rooms without history. */
 const MOST_SEEN = 200;
@@ -23,13 +23,15 @@ export type StreamEvents = ConnectionEvents & {
   fails(): void;
 };
 
+type Event = { readonly room: string; readonly offset?: number };
+
 type Stream = {
   /** Newer ones have higher ones. */
   readonly number: number;
   readonly openedAt: number;
   readonly abort: AbortController;
-  /** The rooms that it has not joined yet. */
-  readonly joining: Set<string>;
+  /** The rooms that it has not joined yet, and what was missed in them, as far as it has come. */
+  readonly joining: Map<string, Event[]>;
   seenAt: number;
 };
 
@@ -48,9 +50,9 @@ export class StreamConnection implements Connection {
   readonly #rooms = new Map<string, Place>();
   readonly #streams = new Set<Stream>();
   /** The requests of a room that wait for each other. */
-  readonly #lanes = new Map<string, Promise<unknown>>();
-  /** What `send` of the client has for a room, by the event's name: the latest alone. */
-  readonly #latest = new Map<string, ClientFrame<"publish"> | undefined>();
+  readonly #lanes = new Map<string, Promise<void>>();
+  /** What waits for its turn and for no answer, by the room's and the event's name. */
+  readonly #latest = new Map<string, { frame: ClientFrame<"publish"> }>();
   readonly #over = new AbortController();
   #count = 0;
   #newest: Stream | undefined;
@@ -63,6 +65,10 @@ export class StreamConnection implements Connection {
   /** Whether the server has said anything: streams get through. */
   #isHeard = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the timer waits for the newest stream. */
+  #isHeldBack = false;
+  /** When a stream ended that should not have. */
+  #endedAt = 0;
   #watch: ReturnType<typeof setInterval> | undefined;
 
   constructor(url: string, events: StreamEvents) {
@@ -72,26 +78,24 @@ export class StreamConnection implements Connection {
 
   send(wire: string | Uint8Array): void {
     const frame = JSON.parse(wire as string) as ClientFrame;
-    if (frame.type === "hello") {
-      this.#helloId = frame.id;
-      this.#token = frame.token;
-      this.#session = frame.session;
+    const { type } = frame;
+    if (type === "publish") this.#publish(frame);
+    else if (type === "history" || type === "call" || type === "ping") void this.#ask(frame);
+    else {
+      if (type === "join") this.#rooms.set(frame.room, { id: frame.id, position: frame.since, from: this.#count + 1 });
+      else if (type === "leave") {
+        this.#rooms.delete(frame.room);
+        this.#tell({ type: "left", id: frame.id });
+      } else if (type === "hello" || type === "renew") {
+        this.#token = frame.token;
+        if (type === "renew") this.#renewId = frame.id;
+        else {
+          this.#helloId = frame.id;
+          this.#session = frame.session;
+        }
+      }
       this.#openIn(TOGETHER_MS);
-    } else if (frame.type === "join") {
-      this.#rooms.set(frame.room, { id: frame.id, position: frame.since, from: this.#count + 1 });
-      this.#openIn(TOGETHER_MS);
-    } else if (frame.type === "leave") {
-      this.#rooms.delete(frame.room);
-      this.#tell({ type: "left", id: frame.id });
-      this.#openIn(TOGETHER_MS);
-    } else if (frame.type === "renew") {
-      this.#renewId = frame.id;
-      this.#token = frame.token;
-      this.#openIn(TOGETHER_MS);
-    } else if (frame.type === "publish") {
-      if (frame.id === undefined) void this.#sendLatest(frame);
-      else this.#inLane(frame);
-    } else if (frame.type === "history" || frame.type === "call" || frame.type === "ping") void this.#ask(frame);
+    }
   }
 
   close(): void {
@@ -129,31 +133,29 @@ export class StreamConnection implements Connection {
     });
 
   async #ask(frame: Parameters<typeof ask>[0]): Promise<void> {
-    this.#tell({ ...(await ask(frame, this.#fetch)), id: frame.id });
+    const answer = await ask(frame, this.#fetch);
+    if (frame.id !== undefined) this.#tell({ ...answer, id: frame.id });
   }
 
   /** One after the other: two connections of a browser would let them change places. */
-  #inLane(frame: ClientFrame<"publish">): void {
-    const { room } = frame;
-    const done = (this.#lanes.get(room) ?? Promise.resolve())
-      .then(() => this.#ask(frame))
-      .then(() => {
-        if (this.#lanes.get(room) === done) this.#lanes.delete(room);
-      });
-    this.#lanes.set(room, done);
-  }
-
-  /** While one is on its way the latest waits, and those between are dropped. */
-  async #sendLatest(frame: ClientFrame<"publish">): Promise<void> {
-    const name = `${frame.room} ${frame.event}`;
-    const isUnderWay = this.#latest.has(name);
-    this.#latest.set(name, frame);
-    if (isUnderWay) return;
-    for (let next = this.#latest.get(name); next; next = this.#latest.get(name)) {
-      this.#latest.set(name, undefined);
-      await ask(next, this.#fetch);
+  #publish(frame: ClientFrame<"publish">): void {
+    const { id, room, event } = frame;
+    const name = `${room} ${event}`;
+    // What nobody waits for is sent when its turn has come: the latest of its name alone.
+    const waiting = id === undefined && this.#latest.get(name);
+    if (waiting) {
+      waiting.frame = frame;
+      return;
     }
-    this.#latest.delete(name);
+    const next = { frame };
+    if (id === undefined) this.#latest.set(name, next);
+    const before = this.#lanes.get(room) ?? Promise.resolve();
+    const done: Promise<void> = before.then(async () => {
+      this.#latest.delete(name);
+      await this.#ask(next.frame);
+      if (this.#lanes.get(room) === done) this.#lanes.delete(room);
+    });
+    this.#lanes.set(room, done);
   }
 
   #openIn(delayMs: number): void {
@@ -161,7 +163,8 @@ export class StreamConnection implements Connection {
       this.#timer = undefined;
       const { joining, openedAt } = this.#newest ?? {};
       const isBusy = joining?.size && Date.now() - (openedAt as number) < PATIENCE_MS;
-      if (isBusy || this.#streams.size >= MOST_STREAMS) this.#openIn(PATIENCE_MS);
+      this.#isHeldBack = !!isBusy || this.#streams.size >= MOST_STREAMS;
+      if (this.#isHeldBack) this.#openIn(PATIENCE_MS);
       else void this.#open();
     }, delayMs);
   }
@@ -175,7 +178,7 @@ export class StreamConnection implements Connection {
       seenAt: now,
       abort: new AbortController(),
       // The blank is no room's name: it stands for the welcome.
-      joining: new Set([" ", ...this.#rooms.keys()]),
+      joining: new Map([" ", ...this.#rooms.keys()].map((room) => [room, []])),
     };
     const lastEventId = positionsOf(this.#rooms);
     const query = new URLSearchParams([...this.#rooms.keys()].map((room) => ["room", room]));
@@ -183,7 +186,7 @@ export class StreamConnection implements Connection {
     this.#streams.add(stream);
     this.#seen = [];
     try {
-      const response = await this.#fetch(`events?${query}`, {
+      const response = await this.#fetch(`events?each&${query}`, {
         headers: { accept: "text/event-stream", ...(lastEventId && { "last-event-id": lastEventId }) },
         signal: stream.abort.signal,
       });
@@ -196,9 +199,11 @@ export class StreamConnection implements Connection {
     }
   }
 
-  #ended({ openedAt, joining }: Stream, reason: string): void {
+  #ended({ joining }: Stream, reason: string): void {
+    const wasAt = this.#endedAt;
+    this.#endedAt = Date.now();
     // A proxy ends streams now and then. Not all at once are they opened anew.
-    if (joining.size === 0 && Date.now() - openedAt > STABLE_MS) this.#openIn(Math.random() * 1000);
+    if (joining.size === 0 && this.#endedAt - wasAt > STABLE_MS) this.#openIn(Math.random() * 1000);
     else this.#down(1006, reason);
   }
 
@@ -208,8 +213,8 @@ export class StreamConnection implements Connection {
     // Else it is somebody on the way, or a server that has no streams.
     this.#isHeard ||= retryMs !== undefined || code !== "unavailable";
     this.#tell({ ...problem, id: this.#helloId ?? this.#renewId });
-    if (code === "expired") this.#down(4203, code);
-    else if (code === "unauthorized" || code === "forbidden") this.#down(4200, code);
+    const close = ({ expired: 4203, unauthorized: 4200, forbidden: 4200 } as { [code: string]: number })[code];
+    if (close) this.#down(close, code);
   }
 
   #take(stream: Stream, type: string, data: string): void {
@@ -219,6 +224,7 @@ export class StreamConnection implements Connection {
       this.#tell({ type: "heartbeat" });
       return;
     }
+    this.#isHeard = true;
     const frame = JSON.parse(data) as { readonly [name: string]: unknown } & { readonly room?: string };
     if (type === "welcome") this.#welcomed(stream, frame as unknown as ServerFrame<"welcome">);
     else if (type === "close") {
@@ -227,7 +233,7 @@ export class StreamConnection implements Connection {
       stream.abort.abort();
       if (stream === this.#newest) this.#down(code, retryMs === undefined ? reason : JSON.stringify({ retryMs }));
     } else if (frame.room === undefined) {
-      if (stream === this.#newest) this.#tell({ ...frame, type });
+      if (stream === this.#newest) this.#tell(frame);
     } else {
       const place = this.#rooms.get(frame.room);
       if (place && stream.number >= place.from) this.#takeOfRoom(stream, place, type, data, frame as never);
@@ -237,10 +243,9 @@ export class StreamConnection implements Connection {
 
   #welcomed(stream: Stream, welcome: ServerFrame<"welcome">): void {
     const { session, expiresInMs, heartbeatMs } = welcome;
-    this.#isHeard = true;
     this.#session = session;
     if (this.#helloId !== undefined) {
-      this.#tell({ ...welcome, type: "welcome", id: this.#helloId });
+      this.#tell({ ...welcome, id: this.#helloId });
       this.#helloId = undefined;
       this.#watch = setInterval(() => this.#check(heartbeatMs), heartbeatMs / 2);
       this.#events.works();
@@ -269,7 +274,7 @@ export class StreamConnection implements Connection {
       this.#streams.delete(older);
       older.abort.abort();
     }
-    if (!this.#timer) return;
+    if (!this.#isHeldBack) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#openIn(TOGETHER_MS);
@@ -280,37 +285,55 @@ export class StreamConnection implements Connection {
     place: Place,
     type: string,
     data: string,
-    frame: ServerFrame<"joined"> & { offset?: number },
+    frame: ServerFrame<"joined"> & { offset?: number; retryMs?: number },
   ): void {
     const { room } = frame;
     if (type === "message") this.#takeEvent(stream, place, data, frame);
     else if (type === "joined") this.#joined(stream, place, frame);
     else {
       const { id } = place;
+      const { retryMs } = frame;
       if (type === "reset") {
         place.position = frame.position;
         place.from = stream.number;
+      } else if (id === undefined && retryMs !== undefined) {
+        // To who was in already it is no news yet: what is missed comes with the next stream.
+        this.#openIn(retryMs);
+        return;
       } else this.#rooms.delete(room);
-      // To who was in already a refusal comes as a removal.
-      const isRemoval = type === "error" && id === undefined;
-      this.#tell({ ...frame, type: isRemoval ? "removed" : type, ...(type === "error" && { id }) });
+      // For good it comes as a removal.
+      this.#tell(type !== "error" ? frame : id === undefined ? { ...frame, type: "removed" } : { ...frame, id });
     }
   }
 
   #joined(stream: Stream, place: Place, frame: ServerFrame<"joined">): void {
     const { position, recovered, room } = frame;
     const { id, position: was } = place;
-    const isLost = was && !(recovered && position?.epoch === was.epoch);
+    const events = stream.joining.get(room) ?? [];
+    stream.joining.delete(room);
     place.from = stream.number;
-    if (!was || isLost) place.position = position;
-    if (id !== undefined) this.#tell({ ...frame, type: "joined", id });
-    else if (isLost) this.#tell({ type: "reset", room, position, reason: "history_lost" });
-    place.id = undefined;
+    if (id !== undefined) {
+      place.id = undefined;
+      place.position = position;
+      this.#tell({ ...frame, id, events });
+      return;
+    }
+    if (was && !(recovered && position?.epoch === was.epoch)) {
+      // What there is all the same comes behind it.
+      place.position = position && { ...position, offset: (events[0]?.offset ?? position.offset + 1) - 1 };
+      this.#tell({ type: "reset", room, position: place.position, reason: "history_lost" });
+    }
+    for (const event of events) this.#takeEvent(stream, place, "", event);
   }
 
-  #takeEvent(stream: Stream, place: Place, data: string, frame: { room: string; offset?: number }): void {
-    const { room, offset } = frame;
+  #takeEvent(stream: Stream, place: Place, data: string, event: Event): void {
+    const { room, offset } = event;
     const { position } = place;
+    const held = stream.joining.get(room);
+    if (held) {
+      held.push(event);
+      return;
+    }
     if (offset !== undefined) {
       if (!position || offset <= position.offset) return;
       place.position = { ...position, offset };
@@ -323,6 +346,6 @@ export class StreamConnection implements Connection {
         return;
       }
     }
-    this.#tell({ type: "events", room, events: [frame] });
+    this.#tell({ type: "events", room, events: [event] });
   }
 }

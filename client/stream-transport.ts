@@ -8,9 +8,16 @@ import type { Connection, Transport, WebSocketConstructor } from "./transport.js
 /** How long streams are used before WebSockets are tried again, and half as long again at the most; in milliseconds. */
 const AGAIN_MS = 300_000;
 
-/** Gives nothing where answers cannot be read as they come. `stop` is called when WebSockets are to be used again. */
-export function streams(Socket: WebSocketConstructor, stop: () => void, againMs = AGAIN_MS): Transport | undefined {
-  if (!("body" in Response.prototype)) return undefined;
+/**
+ * Has streams used, unless answers cannot be read here as they come. `use` is called with the transport, and with nothing when
+ * WebSockets are to be used again.
+ */
+export function offer(Socket: WebSocketConstructor, use: (transport?: Transport) => void): void {
+  if ("body" in Response.prototype) use(streams(Socket, use));
+}
+
+/** `againMs` is for tests. */
+export function streams(Socket: WebSocketConstructor, stop: () => void, againMs = AGAIN_MS): Transport {
   return {
     open(url, subprotocol, events) {
       let socket: InstanceType<WebSocketConstructor> | undefined;
@@ -46,7 +53,10 @@ export function streams(Socket: WebSocketConstructor, stop: () => void, againMs 
       });
       queueMicrotask(() => {
         if (subprotocol.endsWith("json")) events.open();
-        else connection.close(1006, "");
+        else {
+          stop();
+          events.close(1006, "streams are JSON");
+        }
       });
       return {
         send: (wire) => connection.send(wire),

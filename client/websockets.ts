@@ -16,9 +16,8 @@ export function webSocketTransport(
   const blocked = async (url: string): Promise<void> => {
     // Whom a node tells that WebSockets are opened there can reach it.
     if ((await fetch(url.replace("ws", "http"))).status !== 426 || ++failures < 2) return;
-    const { streams } = await import("./stream-transport.js");
-    other = streams(Socket, () => {
-      other = undefined;
+    (await import("./stream-transport.js")).offer(Socket, (transport) => {
+      other = transport;
     });
   };
   return {

@@ -1,7 +1,7 @@
 /** What may be called what: rooms, kinds of rooms, events, and the other short strings of the protocol. */
 
 /** The characters of room and event names. All of them stand for themselves in JSON and in a URL's path. */
-const NAME = /^[A-Za-z0-9_.:@/-]+$/;
+const NAME = /^[\w.:@/-]+$/;
 
 /** The longest room name, in characters. */
 export const MAX_ROOM_LENGTH = 128;
