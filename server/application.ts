@@ -4,7 +4,7 @@ import { circuitStates } from "./hooks/circuit.js";
 import type { Decisions } from "./hooks/decisions.js";
 import { hookResults } from "./hooks/endpoint.js";
 import type { Hooks } from "./hooks/hooks.js";
-import { Occupancy } from "./hooks/occupancy.js";
+import { Occupancy, type OccupancyOptions } from "./hooks/occupancy.js";
 import { type HookName, hookNames, parseHookUrl } from "./hooks/settings.js";
 import { Telling } from "./hooks/telling.js";
 import { bodyOf, Webhooks } from "./hooks/webhooks.js";
@@ -28,8 +28,10 @@ export type HookNumbers = {
 /** What it takes to know whether rooms are occupied anywhere. */
 export type Elsewhere = {
   readonly id: () => string;
-  /** What other nodes say of the rooms, by their full names. Rejects where they cannot be asked now. */
-  readonly ask: (rooms: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
+  /** The instances of all nodes that are there, this one among them. */
+  readonly nodes: OccupancyOptions["nodes"];
+  /** What other nodes say to these reports of rooms. Rejects where they cannot be asked now. */
+  readonly ask: (reports: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
 };
 
 /** Which question of an application in process a hook over HTTP takes the place of. */

@@ -1,278 +1,252 @@
 /**
  * Tells that rooms are occupied, and vacated: that the first client on any node has come, that the last has left.
  *
- * Each node asks the others about the rooms that its own first client came into, or its own last one left, and one of
- * those concerned tells. A question speaks for the moment in which it arrives: who had not asked by then itself is not
- * waited for, and goes by having heard it. Two whose questions cross go by their ids.
+ * One node keeps count of a room, its home (`homes.ts`). A node reports to it that its own first client has come, and that
+ * its last one has left, until it is acknowledged; many rooms in one question to all nodes, of which each takes those that
+ * are its own to count. As nodes come and go, rooms have other homes: they are reported again, as known.
  *
- * It is told at least once, save where the node that was to tell ended before; a node that is killed tells of none of its
- * rooms that they are vacated.
+ * While nodes do not come or go each is told once. Otherwise it may be told twice; and it is not told that a room is
+ * vacated whose home was killed together with the last node that had clients there.
  */
 import type { Log } from "../log.js";
+import { Census, type Report } from "./census.js";
+import { Homes } from "./homes.js";
 
-/**
- * `entering`: someone came, it is asked whether that was told; `in`: it was; `grace`: nobody is here, someone may come
- * back; `leaving`: it is asked whether anyone is elsewhere.
- */
-type Phase = "entering" | "in" | "grace" | "leaving";
-
+/** What this node has to report of a room. */
 type Place = {
-  phase: Phase;
   /** Whether anyone is here. */
   isHere: boolean;
-  /** Whether the others have been asked. */
+  /** Whether someone has taken it that anyone was: then it was told. */
+  isKnown: boolean;
+  /** Who has taken what was reported last; `undefined`: nobody yet. */
+  home: string | undefined;
+  /** What was taken. */
+  taken: boolean | undefined;
   isAsked: boolean;
-  /** Who asked before this node did. */
-  heard: Set<string> | undefined;
-  /** Who is left to tell it. */
-  reliesOn: string | undefined;
 };
-
-/** What another node says of a room: which it is, who says it, and how the room is there. */
-export type Said = readonly [room: string, id: string, phase: string];
 
 export type OccupancyOptions = {
   /** This node's instance. */
   readonly id: () => string;
-  /** What the other nodes say of these rooms, at most `MOST_ASKED`; rejects where they cannot be asked now. */
-  readonly ask: (rooms: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
+  /** The instances of all nodes that are there, this one among them; one that drains is no room's home where there are others. */
+  readonly nodes: () => readonly { readonly id: string; readonly draining: boolean }[];
+  /**
+   * Reports to the other nodes, at most `MOST_ASKED` at once: which of them have taken what. Resolves when all have answered,
+   * and it is known who is there; rejects where they cannot be asked now.
+   */
+  readonly ask: (reports: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
   readonly tell: (type: "occupied" | "vacated", room: string) => void;
   readonly log: Log;
   /** How long after the last has left someone may come back and nothing is told, in milliseconds; 2000 by default. */
   readonly graceMs?: number;
-  /** How long rooms are gathered before the others are asked, in milliseconds; 100 by default. */
+  /** How long rooms are gathered before they are reported, in milliseconds; 100 by default. */
   readonly gatherMs?: number;
+  /** How often it is looked who is there, and how long after a failure it is tried again, in milliseconds; 1000 by default. */
+  readonly lookMs?: number;
 };
 
 const GRACE_MS = 2000;
 const GATHER_MS = 100;
+const LOOK_MS = 1000;
 /** The most rooms in one question. */
 export const MOST_ASKED = 150;
 /** How many questions are under way at once. */
 const AT_ONCE = 4;
-/** How long after they could not be asked the others are asked again, in milliseconds, with jitter. */
-const AGAIN_MS = 1000;
-/** How long it is known who asked about rooms that nobody was in, in milliseconds: longer than a question takes. */
-const CLAIM_MS = 5000;
-const MAX_CLAIMS = 10_000;
-
-const isSaid = (entry: readonly unknown[]): entry is Said =>
-  typeof entry[0] === "string" && typeof entry[1] === "string" && typeof entry[2] === "string";
+/** How many rooms are looked at in one turn of the loop. */
+const SLICE = 5000;
 
 export class Occupancy {
   readonly #options: OccupancyOptions;
+  readonly #homes = new Homes();
+  readonly #census: Census;
+  #there: ReadonlySet<string> = new Set();
+  /** Rooms with clients here, or of which it is still to be reported that they have none. */
   readonly #places = new Map<string, Place>();
-  /** Rooms in grace, and until when; in that order, since all have the same time. */
-  readonly #grace = new Map<string, number>();
-  #graceTimer: NodeJS.Timeout | undefined;
-  /** Rooms that the others are still to be asked about. */
+  /** Those that are to be reported. */
   readonly #unasked = new Set<string>();
   #gathering: NodeJS.Timeout | undefined;
+  readonly #looking: NodeJS.Timeout;
   #asking = 0;
-  /** Who asked about rooms that are nothing to this node, and until when that counts. */
-  readonly #claims = new Map<string, { readonly ids: Set<string>; readonly until: number }>();
+  /** How many pauses before another try there are. */
+  #waiting = 0;
   #closing = false;
   #closed = false;
 
   constructor(options: OccupancyOptions) {
     this.#options = options;
+    this.#census = new Census({ tell: options.tell, graceMs: options.graceMs ?? GRACE_MS });
+    this.#looking = setInterval(() => this.#look(), options.lookMs ?? LOOK_MS).unref();
   }
 
-  /** How many rooms are followed. */
+  /** How many rooms have clients here, or are still to be reported. */
   get size(): number {
     return this.#places.size;
+  }
+
+  /** How many rooms this node keeps count of. */
+  get counted(): number {
+    return this.#census.size;
+  }
+
+  /** Whether nothing is left to be reported, nor to be told. */
+  get isQuiet(): boolean {
+    return this.#asking === 0 && this.#unasked.size === 0 && this.#waiting === 0 && this.#census.isQuiet;
   }
 
   /** The first client has come into the room here, or the last has left it. */
   changed(room: string, isHere: boolean): void {
     if (this.#closed) return;
     const place = this.#places.get(room);
-    if (place !== undefined) {
-      place.isHere = isHere;
-      if (isHere && place.phase === "grace") {
-        this.#grace.delete(room);
-        place.phase = "in";
-      } else if (!isHere && place.phase === "in") this.#wait(room, place);
-    } else if (isHere) {
-      const heard = this.#heardOf(room);
-      this.#places.set(room, { phase: "entering", isHere, isAsked: false, heard, reliesOn: undefined });
-      this.#gather(room);
-    }
+    if (place !== undefined) place.isHere = isHere;
+    else this.#places.set(room, { isHere, isKnown: false, home: undefined, taken: undefined, isAsked: false });
+    this.#gather(room);
   }
 
-  /** What this node says of the rooms to another one that asks; to itself nothing. */
-  said(rooms: readonly string[], asker: string | undefined): Said[] {
-    if (asker === undefined) return [];
+  /** Another node reports: takes what is this node's to count, and says what that was. What it reports itself is for `#ask`. */
+  take(reports: readonly string[], from: string | undefined): [report: string][] {
+    if (from === undefined || this.#closing) return [];
+    this.#look();
     const id = this.#options.id();
-    return rooms.flatMap((room) => {
-      const place = this.#places.get(room);
-      if (place === undefined) {
-        this.#claim(room, asker);
-        return [];
-      }
-      const { phase } = place;
-      if (!place.isAsked && phase !== "in") {
-        place.heard ??= new Set();
-        place.heard.add(asker);
-      }
-      // Nobody goes by a question that is still to be asked: this one goes by theirs.
-      if (phase === "entering" && !place.isAsked) return [];
-      return [[room, id, place.reliesOn === asker ? "entering" : phase]];
-    });
+    const own = reports.filter((report) => this.#homes.of(report.slice(1)) === id);
+    for (const report of own) this.#census.take(report[0] as Report, report.slice(1), from);
+    return own.map((report) => [report]);
   }
 
-  #claim(room: string, asker: string): void {
-    const claim = this.#claims.get(room) ?? { ids: new Set<string>() };
-    claim.ids.add(asker);
-    this.#claims.delete(room);
-    this.#claims.set(room, { ids: claim.ids, until: performance.now() + CLAIM_MS });
-    const now = performance.now();
-    for (const [oldest, { until }] of this.#claims) {
-      if (until > now && this.#claims.size <= MAX_CLAIMS) break;
-      this.#claims.delete(oldest);
+  /** Looks who is there; where that has changed, rooms have other homes. */
+  #look(): void {
+    if (this.#closed) return;
+    const id = this.#options.id();
+    const nodes = this.#options.nodes();
+    const there = new Set(nodes.map((node) => node.id));
+    this.#census.gone([...this.#there].filter((node) => node !== id && !there.has(node)));
+    this.#there = there;
+    const others = nodes.filter((node) => node.id !== id || !this.#closing);
+    const staying = others.filter(({ draining }) => !draining);
+    const changed = this.#homes.update((staying.length > 0 ? staying : others).map((node) => node.id));
+    if (!changed) return;
+    // Nobody else has these to report.
+    for (const room of this.#census.release((each) => this.#homes.of(each) === id)) {
+      if (this.#places.has(room)) continue;
+      this.#places.set(room, { isHere: false, isKnown: true, home: undefined, taken: undefined, isAsked: false });
     }
+    this.#lookAtPlaces(this.#places.entries());
   }
 
-  #heardOf(room: string): Set<string> | undefined {
-    const claim = this.#claims.get(room);
-    this.#claims.delete(room);
-    return claim !== undefined && claim.until > performance.now() ? claim.ids : undefined;
-  }
-
-  #wait(room: string, place: Place): void {
-    place.phase = "grace";
-    place.isAsked = false;
-    place.heard = undefined;
-    place.reliesOn = undefined;
-    this.#grace.set(room, this.#closing ? 0 : performance.now() + (this.#options.graceMs ?? GRACE_MS));
-    if (this.#closing) this.#endGrace();
-    else this.#graceTimer ??= setTimeout(() => this.#endGrace(), this.#options.graceMs ?? GRACE_MS).unref();
-  }
-
-  /** Takes up those whose time is over. */
-  #endGrace(): void {
-    clearTimeout(this.#graceTimer);
-    this.#graceTimer = undefined;
-    const now = performance.now();
-    for (const [room, until] of this.#grace) {
-      // Timers may be early by a fraction.
-      if (until > now + 1 && !this.#closing) {
-        this.#graceTimer = setTimeout(() => this.#endGrace(), until - now).unref();
-        return;
-      }
-      this.#grace.delete(room);
-      this.#gather(room);
+  #lookAtPlaces(places: IterableIterator<[string, Place]>): void {
+    let left = SLICE;
+    for (const [room, { home }] of places) {
+      if (home !== this.#homes.of(room)) this.#gather(room);
+      if (--left > 0) continue;
+      const rest = places;
+      setImmediate(() => this.#lookAtPlaces(rest)).unref();
+      return;
     }
   }
 
   #gather(room: string): void {
     this.#unasked.add(room);
-    if (this.#closing) this.#askNext();
-    else this.#gathering ??= setTimeout(() => this.#askNext(), this.#options.gatherMs ?? GATHER_MS).unref();
+    this.#gathering ??= setTimeout(() => this.#askNext(), this.#options.gatherMs ?? GATHER_MS).unref();
   }
 
   #askNext(): void {
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
     while (this.#unasked.size > 0 && this.#asking < AT_ONCE && !this.#closed) {
-      const rooms: string[] = [];
+      const reports: string[] = [];
       for (const room of this.#unasked) {
-        if (rooms.length === MOST_ASKED) break;
+        if (reports.length === MOST_ASKED) break;
         this.#unasked.delete(room);
-        const place = this.#places.get(room);
-        if (place === undefined || place.phase === "in") continue;
-        if (place.phase === "grace" && place.isHere) {
-          place.phase = "in";
-          continue;
-        }
-        if (place.phase === "grace") place.phase = "leaving";
-        place.isAsked = true;
-        rooms.push(room);
+        const report = this.#reportOf(room);
+        if (report !== undefined) reports.push(report + room);
       }
-      if (rooms.length > 0) void this.#ask(rooms);
+      if (reports.length > 0) void this.#ask(reports);
     }
   }
 
-  async #ask(rooms: readonly string[]): Promise<void> {
+  /** One at a time is under way for a room; what comes meanwhile is reported after it. */
+  #reportOf(room: string): Report | undefined {
+    const place = this.#places.get(room);
+    if (place === undefined || place.isAsked) return undefined;
+    if (place.taken === place.isHere && place.home === this.#homes.of(room)) return undefined;
+    place.isAsked = true;
+    if (place.isHere) return place.isKnown ? "*" : "+";
+    return place.isKnown ? "~" : "-";
+  }
+
+  async #ask(reports: readonly string[]): Promise<void> {
     this.#asking++;
+    const left = new Set(reports);
     try {
-      const answers = await this.#options.ask(rooms);
+      const taken = await this.#options.ask(reports);
       if (this.#closed) return;
-      const byRoom = new Map<string, Said[]>();
-      for (const entry of answers) {
-        if (!isSaid(entry)) continue;
-        const said = byRoom.get(entry[0]) ?? [];
-        said.push(entry);
-        byRoom.set(entry[0], said);
+      for (const [report] of taken) if (typeof report === "string" && left.delete(report)) this.#taken(report);
+      this.#look();
+      const id = this.#options.id();
+      for (const report of left) {
+        const room = report.slice(1);
+        if (this.#homes.of(room) !== id) continue;
+        left.delete(report);
+        this.#census.take(report[0] as Report, room, id);
+        this.#taken(report);
       }
-      for (const room of rooms) this.#decide(room, byRoom.get(room) ?? []);
     } catch (error) {
-      this.#options.log.debug("other nodes cannot be asked who is in rooms", { error: String(error) });
-      if (!this.#closing) this.#again(rooms);
-      // Alone, for all that is known: told twice is better than not at all.
-      else for (const room of rooms) this.#decide(room, []);
+      this.#options.log.debug("rooms cannot be reported to other nodes now", { error: String(error) });
     } finally {
       this.#asking--;
-      this.#askNext();
+      if (!this.#closed) {
+        if (left.size > 0) this.#again([...left].map((report) => report.slice(1)));
+        this.#askNext();
+      }
     }
   }
 
-  #again(rooms: readonly string[]): void {
-    const again = () => {
-      for (const room of rooms) if (this.#places.has(room)) this.#gather(room);
-    };
-    setTimeout(again, AGAIN_MS * (0.5 + Math.random())).unref();
-  }
-
-  #decide(room: string, said: readonly Said[]): void {
+  #taken(report: string): void {
+    const room = report.slice(1);
     const place = this.#places.get(room);
-    if (place?.phase === "entering") this.#decideEntering(room, place, said);
-    else if (place?.phase === "leaving") this.#decideLeaving(room, place, said);
+    if (place === undefined) return;
+    place.isAsked = false;
+    place.taken = report[0] === "+" || report[0] === "*";
+    place.home = this.#homes.of(room);
+    place.isKnown = place.taken;
+    if (place.isHere !== place.taken) this.#gather(room);
+    else if (!place.isHere) this.#places.delete(room);
   }
 
-  #decideEntering(room: string, place: Place, said: readonly Said[]): void {
-    const id = this.#options.id();
-    // A node that asked before anyone was here told what it was about, whatever came after.
-    const knows = said.find(([, by, phase]) => {
-      const before = place.heard?.has(by) === true;
-      if (phase === "entering") return before || by < id;
-      return phase === "leaving" ? !before : true;
-    });
-    if (knows === undefined) this.#options.tell("occupied", room);
-    else if (knows[2] === "entering") place.reliesOn = knows[1];
-    place.phase = "in";
-    place.heard = undefined;
-    if (!place.isHere) this.#wait(room, place);
-  }
-
-  #decideLeaving(room: string, place: Place, said: readonly Said[]): void {
-    if (place.isHere) {
-      place.phase = "in";
-      return;
-    }
-    const id = this.#options.id();
-    const isOthers = said.some(([, by, phase]) => {
-      if (phase !== "leaving") return true;
-      // It asked while someone could still come back here, and left it to this node.
-      return place.heard?.has(by) !== true && by < id;
-    });
-    this.#places.delete(room);
-    if (!isOthers) this.#options.tell("vacated", room);
+  /** Nobody has taken it: the nodes do not agree yet on who is there, or could not be asked. */
+  #again(rooms: readonly string[]): void {
+    this.#waiting++;
+    const again = () => {
+      this.#waiting--;
+      for (const room of rooms) {
+        const place = this.#places.get(room);
+        if (place !== undefined) place.isAsked = false;
+        this.#gather(room);
+      }
+    };
+    setTimeout(again, (this.#options.lookMs ?? LOOK_MS) * (0.5 + Math.random() / 2)).unref();
   }
 
   /**
-   * Everyone has left: tells of all rooms that nobody is in elsewhere, without waiting for who may come back. Resolves
-   * once it is decided of all of them, or after so long.
+   * Nobody is here any more, and this node is about to go: others are given what it keeps count of. Where there are none,
+   * all rooms are vacated. Resolves once that is done, or after so long.
    */
   async close(withinMs: number): Promise<void> {
     this.#closing = true;
-    this.#endGrace();
-    this.#askNext();
+    clearInterval(this.#looking);
+    const id = this.#options.id();
     const until = performance.now() + withinMs;
-    const isOver = () => ![...this.#places.values()].some(({ isHere }) => !isHere);
-    while (!isOver() && performance.now() < until) await new Promise((next) => setTimeout(next, 10));
+    if (this.#options.nodes().every((node) => node.id === id)) this.#vacateAll();
+    else this.#look();
+    while (this.#places.size > 0 && performance.now() < until) await new Promise((next) => setTimeout(next, 10));
     this.#closed = true;
-    clearTimeout(this.#graceTimer);
     clearTimeout(this.#gathering);
+    this.#census.close();
+  }
+
+  #vacateAll(): void {
+    const id = this.#options.id();
+    for (const [room, { isKnown }] of this.#places) if (isKnown) this.#census.take("~", room, id);
+    this.#places.clear();
+    this.#census.vacateAll();
   }
 }
