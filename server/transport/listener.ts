@@ -3,8 +3,18 @@ import type { Traffic } from "./body.js";
 import { Exchange, failure, writeHeaders } from "./exchange.js";
 import { plainReply, type Reply, type Route } from "./http.js";
 
-/** The native library, loaded when a server is made: on a platform it does not know it throws as it loads. */
+/**
+ * The largest head of a request, in bytes, as Node's own server has it; else it would be 4096, too little for a token, cookies
+ * and the id of a stream of many rooms together.
+ */
+const MAX_HEAD_BYTES = 16_384;
+
+/**
+ * The native library, loaded when a server is made: on a platform it does not know it throws as it loads. It reads its
+ * only setting from the environment, once.
+ */
 async function loadNative(): Promise<typeof import("uWebSockets.js")> {
+  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(MAX_HEAD_BYTES);
   return import("uWebSockets.js");
 }
 

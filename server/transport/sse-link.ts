@@ -95,6 +95,7 @@ export class SseLink implements Link, Filling {
   /** How many rooms it has asked to join, and is in by now. */
   #asked = 0;
   #answered = 0;
+  #isJoining = false;
   #refusal: StreamRefusal | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -116,14 +117,21 @@ export class SseLink implements Link, Filling {
     session.receive(JSON.stringify({ type: "hello", id: HELLO, token, session: ticket }));
   }
 
-  /** Asks for the next rooms. In a turn of its own, since a session that answers is in the middle of something. */
+  /**
+   * Asks for the next rooms. In a turn of its own, since a session that answers is in the middle of something; and so many in
+   * one turn only, since a join that is answered at once still counts as under way until its turn is over.
+   */
   #joinNext(): void {
+    if (this.#isJoining) return;
+    this.#isJoining = true;
     setImmediate(() => {
+      this.#isJoining = false;
       const { rooms, since } = this.request;
       const { maxRequests = 1, maxFramesPerTurn = 1 } = this.#session?.context.limits ?? {};
-      const most = Math.min(JOINS_AT_ONCE, maxRequests, maxFramesPerTurn);
-      while (this.#state !== "ended" && this.#asked < rooms.length && this.#asked - this.#answered < most) {
-        const room = rooms[this.#asked] as string;
+      const most = Math.min(JOINS_AT_ONCE, maxRequests, maxFramesPerTurn) - (this.#asked - this.#answered);
+      const next = rooms.slice(this.#asked, this.#asked + Math.max(0, most));
+      for (const room of next) {
+        if (this.#state === "ended") return;
         const frame = { type: "join", id: FIRST_JOIN + this.#asked++, room, since: since.get(room) };
         this.#session?.receive(JSON.stringify(frame));
       }

@@ -150,7 +150,7 @@ test("who comes back to much gets it as fast as it reads, and what waits for it 
   assert.equal(server.connections, 1);
 });
 
-test("a stream that is closed while its client reads nothing is given some time, and then cut", {
+test("a stream that is closed while its client reads nothing still gets what waits for it, and why it was closed", {
   timeout: 60_000,
 }, async (t) => {
   const server = await startServer(t, {
