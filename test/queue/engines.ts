@@ -8,7 +8,7 @@ import type { SettingsInput } from "../../server/server.js";
 import { uniqueName } from "../engine/nats-support.js";
 import { eventually } from "../support/eventually.js";
 import { startNats } from "../support/services/nats.js";
-import { startRedis } from "../support/services/redis.js";
+import { type Redis, startRedis } from "../support/services/redis.js";
 
 /** An entry of the stream of what happened. */
 export type Entry = {
@@ -54,10 +54,7 @@ async function onRedis(t: TestContext): Promise<Engine> {
     settings: { redis: [redis.url], queue: "redis", namespace, ...quick },
     kill: () => redis.kill(),
     start: () => redis.start(),
-    async entries() {
-      const reply = (await redis.command("XRANGE", `${namespace}:records`, "-", "+")) as [string, string[]][];
-      return reply.map(([, fields]) => JSON.parse(fields[fields.indexOf("record") + 1] ?? "") as Entry);
-    },
+    entries: () => redisEntries(redis, `${namespace}:records`),
   };
 }
 
@@ -72,7 +69,12 @@ async function onNats(t: TestContext): Promise<Engine> {
   };
 }
 
-async function natsEntries(url: string, stream: string): Promise<readonly Entry[]> {
+export async function redisEntries(redis: Pick<Redis, "command">, stream: string): Promise<readonly Entry[]> {
+  const reply = (await redis.command("XRANGE", stream, "-", "+")) as [string, string[]][];
+  return reply.map(([, fields]) => JSON.parse(fields[fields.indexOf("record") + 1] ?? "") as Entry);
+}
+
+export async function natsEntries(url: string, stream: string): Promise<readonly Entry[]> {
   const circuit = new Circuit("nats test", log);
   const options = { servers: [parseNatsServer(url)], timeoutMs: 2000, probeMs: 1000, log, circuit };
   const connection = new Connection(options, nothing, nothing);

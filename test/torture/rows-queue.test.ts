@@ -1,4 +1,4 @@
-/** Row 26 at reduced size. */
+/** Rows 26 and 27 at reduced size. */
 import { testRows } from "./reduced.js";
 
-testRows(26, 26);
+testRows(26, 27);

@@ -25,6 +25,7 @@ import { row23 } from "./row-23-silent-clients.js";
 import { row24 } from "./row-24-wrong-options.js";
 import { row25 } from "./row-25-many-names.js";
 import { row26 } from "./row-26-commands.js";
+import { row27 } from "./row-27-records.js";
 
 export const rows: readonly Row[] = [
   row01,
@@ -52,4 +53,5 @@ export const rows: readonly Row[] = [
   row24,
   row25,
   row26,
+  row27,
 ];
