@@ -40,6 +40,10 @@ export type NodeNumbers = {
   readonly requests: Readonly<Record<string, number>>;
   /** Connections that have not been welcomed yet. */
   readonly handshakes: number;
+  /** Streams of server-sent events that are open. */
+  readonly streams: number;
+  /** Requests of clients over HTTP, by what was asked; a total each. */
+  readonly clientRequests: Readonly<Record<"publish" | "history" | "call", number>>;
   /** Reads of a room's log; a total. */
   readonly logReads: number;
   /** Deliveries that came for rooms that are not open here; a total. */
@@ -103,6 +107,19 @@ const ofNode: readonly Definition<NodeNumbers>[] = [
     help: "Connections that have not been welcomed yet.",
     kind: "gauge",
     read: ({ handshakes }) => handshakes,
+  },
+  {
+    name: "roomcast_streams",
+    help: "Streams of server-sent events that are open; they are connections, too.",
+    kind: "gauge",
+    read: ({ streams }) => streams,
+  },
+  {
+    name: "roomcast_client_requests_total",
+    help: "Requests of clients over HTTP, by what was asked.",
+    kind: "counter",
+    label: "request",
+    read: ({ clientRequests }) => clientRequests,
   },
   {
     name: "roomcast_refused_connections_total",

@@ -283,6 +283,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     connections: sessions.size,
     sessions: sessions.welcomed,
     handshakes: sessions.handshakes,
+    streams: doors.streams.open,
+    clientRequests: doors.clients.count,
     refused: doors.entrance.refused,
     limited: usage.refused,
     requests: api.requests,

@@ -93,6 +93,7 @@ test("each metric says its own number, also where it has become smaller", async 
       draining: next(),
     },
     limited: Object.fromEntries(limitNames.map((name) => [name, next()])) as Record<LimitName, number>,
+    ...{ streams: next(), clientRequests: { publish: next(), history: next(), call: next() } },
     requests: { "publish 2xx": next(), "publish 4xx": next() },
     ...{ logReads: next(), strays: next(), publishedBytes: next(), problems: next() },
     drain: { left: next(), moved: next(), closed: next() },
@@ -111,7 +112,7 @@ test("each metric says its own number, also where it has become smaller", async 
   const counted = [...first].filter(([, value]) => value >= 1000 && value < number);
   assert.equal(
     new Set(counted.map(([, value]) => value)).size,
-    29 + limitNames.length,
+    33 + limitNames.length,
     "some number is said twice, or not at all",
   );
   number = 1000;

@@ -163,6 +163,20 @@ test("what is sent to sockets and what is sent to streams is the same, and a str
   for (const stream of streams.slice(1)) await stream.until("the event", () => stream.told.length === 2);
 });
 
+test("streams and requests of clients are counted", async (t) => {
+  const server = await startServer(t, { kinds: logged, metricsPort: 0 });
+  const streams = await Promise.all([1, 2].map(() => openStream(t, server, "/v1/rooms/chat:1/events")));
+  for (const stream of streams) await stream.next("joined");
+  const headers = { origin: server.url };
+  await fetch(`${server.url}/v1/rooms/chat:1/history`, { headers });
+  const scrape = async () => (await fetch(server.metricsUrl ?? "")).text();
+  const text = await scrape();
+  assert.match(text, /^roomcast_streams 2$/m);
+  assert.match(text, /^roomcast_client_requests_total\{request="history"\} 1$/m);
+  for (const stream of streams) stream.end();
+  await eventually(async () => /^roomcast_streams 0$/m.test(await scrape()));
+});
+
 test("comments go to streams that are silent, and to none that are spoken to", async (t) => {
   const server = await startServer(t, { kinds: logged, heartbeatMs: 100 });
   const stream = await openStream(t, server, "/v1/rooms/chat:1/events");
