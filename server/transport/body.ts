@@ -21,7 +21,7 @@ export type Traffic = {
   reading: number;
   /** Requests that have no answer yet. */
   open: number;
-  /** How long a body may take from its first part to its last, in milliseconds. */
+  /** How long a body may take from the head of its request to its end, in milliseconds. */
   bodyMs: number;
   /** Whether connections end with their next answer, so that clients come by others. */
   isEnding: boolean;
@@ -56,7 +56,7 @@ export class BodyRead {
     if (this.#length + size > this.#maxBytes) {
       this.fail(new BodyError(413, `at most ${this.#maxBytes} bytes`, "more"));
     } else if (isLast && this.#length === 0) {
-      this.#isOver = true;
+      this.#end();
       this.#take(Buffer.from(part));
     } else if (this.#keep(part, size) && isLast) {
       const whole = this.#buffer.subarray(0, this.#length);

@@ -54,9 +54,10 @@ test("a body that comes in parts is put together, whatever the parts", async (t)
     const raw = await open(t, port);
     const whole = parts.join("");
     raw.write(head(whole.length));
+    // Each is read for itself, the head too.
+    await eventually(() => listener.traffic.open === 1);
     for (const part of parts) {
       raw.write(part);
-      // Each is read for itself.
       await new Promise((next) => setImmediate(next));
     }
     assert.equal((await raw.response()).body, `${whole.length} ${whole.slice(0, 8)}`);
@@ -68,12 +69,15 @@ test("a body that drips is cut once its time is over, and its connection with it
   const { listener, port } = await echo(t, 1_000_000);
   listener.traffic.bodyMs = 50;
   const raw = await open(t, port);
+  const nothing = await open(t, port);
+  nothing.write(head(100));
   raw.write(`${head(100)}a`);
-  await eventually(() => listener.traffic.reading > 0);
-  const answer = await raw.response();
-  assert.equal(answer.status, 408);
-  assert.equal(JSON.parse(answer.body).code, "timeout");
-  await raw.end();
+  for (const each of [raw, nothing]) {
+    const answer = await each.response();
+    assert.equal(answer.status, 408);
+    assert.equal(JSON.parse(answer.body).code, "timeout");
+    await each.end();
+  }
   assert.deepEqual([listener.traffic.reading, listener.traffic.open], [0, 0]);
 });
 
