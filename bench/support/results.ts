@@ -227,6 +227,35 @@ export type HttpPublishResult = {
   readonly rows: readonly HttpPublishRow[];
 };
 
+export type HooksRow = {
+  /** Whether the dead application takes posts and never answers, or is not there. */
+  readonly outage: "silent" | "gone";
+  /** Questions that were under way before the circuit opened, and how long the longest of them took. */
+  readonly firstFailures: number;
+  readonly firstFailureMs: number;
+  /** Questions that were refused at once, and how long clients waited for that. */
+  readonly refusals: number;
+  readonly refusalP50Ms: number;
+  readonly refusalP99Ms: number;
+  /** Questions that were asked to see whether the application is back, and waited for it. */
+  readonly tries: number;
+  /** From its return to the first answer of the application's. */
+  readonly backMs: number;
+  /** Requests in a room that needs no application: before the outage, and during it. */
+  readonly othersUpP99Ms: number;
+  readonly othersDownP99Ms: number;
+  readonly othersFailed: number;
+};
+export type HooksResult = {
+  readonly program: "hooks";
+  readonly clients: number;
+  readonly downMs: number;
+  readonly timeoutMs: number;
+  readonly retryMs: number;
+  readonly failures: number;
+  readonly rows: readonly HooksRow[];
+};
+
 /** Of one run: a program that failed has no result. */
 export type Results = {
   readonly fanOut?: FanOutResult;
@@ -241,4 +270,5 @@ export type Results = {
   readonly limits?: LimitsResult;
   readonly tokenHello?: TokenHelloResult;
   readonly httpPublish?: HttpPublishResult;
+  readonly hooks?: HooksResult;
 };

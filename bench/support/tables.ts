@@ -106,6 +106,36 @@ function tokenHelloTable({ tokenHello }: Results): Table[] {
   ];
 }
 
+function hooksTable({ hooks }: Results): Table[] {
+  if (hooks === undefined) return [];
+  const rows = hooks.rows.map((row) => [
+    row.outage === "silent" ? "never answers" : "is not there",
+    number(row.firstFailureMs),
+    number(row.refusals),
+    `${number(row.refusalP50Ms, 2)} / ${number(row.refusalP99Ms, 2)}`,
+    number(row.tries),
+    number(row.backMs),
+    `${number(row.othersUpP99Ms, 2)} / ${number(row.othersDownP99Ms, 2)}`,
+  ]);
+  return [
+    {
+      program: "hooks",
+      title: "A dead application",
+      note:
+        `${hooks.clients} clients ask about a room of which the application says who may, and it is dead for ${number(hooks.downMs)} ms; ` +
+        `its time limit is ${number(hooks.timeoutMs)} ms, its circuit opens after ${hooks.failures} failures in a row and lets one ` +
+        `question through ${number(hooks.retryMs)} ms later. All times in ms, as clients see them.`,
+      rows: [
+        [
+          ...["application", "longest of the first failures", "refusals", "refusal p50 / p99", "tries"],
+          ...["back after", "another room p99, before / meanwhile"],
+        ],
+        ...rows,
+      ],
+    },
+  ];
+}
+
 function httpPublishTable({ httpPublish }: Results): Table[] {
   if (httpPublish === undefined) return [];
   const rows = httpPublish.rows.map((row) => [
@@ -200,6 +230,7 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...connectTable(results),
     ...tokenHelloTable(results),
     ...httpPublishTable(results),
+    ...hooksTable(results),
     ...sizeTable(results),
     ...permissionsTable(results),
     ...limitsTable(results),

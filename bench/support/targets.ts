@@ -64,6 +64,11 @@ function ofFanOut({ fanOut }: Results, name: (typeof ours)[number]): Verdict[] {
   });
 }
 
+const MOST_REFUSAL_MS = 1;
+const MOST_BACK_MS = 5000;
+/** What an answer takes beside the time limit, in milliseconds. */
+const MOST_BEYOND_LIMIT_MS = 50;
+
 /** Of several nodes. */
 function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Results): Verdict[] {
   const publishes = [publishRedis, publishNats].flatMap((result) => {
@@ -91,7 +96,7 @@ function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Result
 
 /** What the project has set itself, held against one run. */
 export function judge(results: Results): readonly Verdict[] {
-  const { idle, connect, size, permissions, tokenHello, httpPublish } = results;
+  const { idle, connect, size, permissions, tokenHello, httpPublish, hooks } = results;
   return [
     ...ours.flatMap((name) => ofFanOut(results, name)),
     ...ours.flatMap((name) => {
@@ -121,6 +126,17 @@ export function judge(results: Results): readonly Verdict[] {
       if (way === "a bare route") return [];
       return atLeast(`Publish by HTTP, ${way}`, LEAST_SHARE_OF_BARE, "% of a bare route", row.percentOfBare);
     }),
+    ...(hooks?.rows ?? []).flatMap((row) => [
+      ...atMost(
+        `Dead hook (${row.outage}): first failures`,
+        hooks === undefined ? 0 : hooks.timeoutMs + MOST_BEYOND_LIMIT_MS,
+        "ms",
+        row.firstFailureMs,
+      ),
+      ...atMost(`Dead hook (${row.outage}): refusals, p50`, MOST_REFUSAL_MS, "ms", row.refusalP50Ms),
+      ...atMost(`Dead hook (${row.outage}): back after its return`, MOST_BACK_MS, "ms", row.backMs),
+      ...atMost(`Dead hook (${row.outage}): failures in other rooms`, 0, "", row.othersFailed),
+    ]),
     ...atMost("SDK, gzip", size?.limitBytes ?? 0, "bytes", size?.rows[0]?.gzipBytes),
     ...(permissions?.rows ?? []).flatMap((row) =>
       atMost(`Permission: ${row.case}`, MOST_CHECK_US, "µs", round(row.nsPerCheck / 1000, 2)),

@@ -4,6 +4,7 @@ import { contestants } from "../../bench/support/dialects.js";
 import type {
   ConnectResult,
   FanOutResult,
+  HooksResult,
   HttpPublishResult,
   IdleResult,
   LimitsResult,
@@ -58,6 +59,19 @@ test("token-hello has a row for a hello without a token and for every algorithm"
     ["none", "HS256", "RS256", "ES256", "EdDSA", "HS256, 10 more patterns"],
   );
   for (const row of rows) assert.ok(row.cpuUsPerConnect > 0 && row.timesWithout > 0, JSON.stringify(row));
+});
+
+test("hooks sees an application die in two ways and come back, and another room go on", async () => {
+  const flags = ["--clients", "5", "--upMs", "200", "--downMs", "1000", "--timeoutMs", "200", "--retryMs", "200"];
+  const { rows } = lineOf<HooksResult>(await play("hooks", ...flags));
+  assert.deepEqual(
+    rows.map(({ outage }) => outage),
+    ["silent", "gone"],
+  );
+  for (const row of rows) {
+    assert.ok(row.firstFailures > 0 && row.refusals > 0 && Number.isFinite(row.backMs), JSON.stringify(row));
+    assert.equal(row.othersFailed, 0);
+  }
 });
 
 test("a wrong flag ends a program with code 2 and one line that names it", async () => {
