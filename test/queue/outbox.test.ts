@@ -72,3 +72,32 @@ test("a room's log that has gone further than it reaches back is told as a gap, 
   assert.deepEqual(gap?.from, first?.position);
   assert.deepEqual(gap?.to, { ...next?.position, offset: (next?.position?.offset ?? 0) - 1 });
 });
+
+test("what is published at once in a room that has to be marked first keeps its order", async (t) => {
+  const engine = await engines.Redis(t);
+  const server = await startServer(t, { ...engine.settings, kinds: { "*": { record: true } } });
+  const positions = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => server.publish("chat:1", "said", index)),
+  );
+  assert.deepEqual(
+    positions.map((position) => position?.offset),
+    Array.from({ length: 50 }, (_, index) => index + 1),
+  );
+});
+
+test("a room that cannot be marked takes no publish, and nothing of it comes into the log", async (t) => {
+  const [queue, rooms] = [await engines.Redis(t), await startRedis(t)];
+  const server = await startServer(t, {
+    ...queue.settings,
+    redis: [`${queue.settings.redis?.[0]}?weight=0`, rooms.url],
+    kinds: { "*": { record: true }, free: { record: false } },
+  });
+  await queue.kill();
+  await eventually(() => server.problems().length > 0, "nobody noticed");
+  await assert.rejects(server.publish("chat:1", "said", 1), { name: "EngineError" });
+  assert.equal((await server.publish("free:1", "said", 1))?.offset, 1);
+  await queue.start();
+  await eventually(() => server.problems().length === 0, "it never came back");
+  assert.equal((await server.publish("chat:1", "said", 2))?.offset, 1);
+  await eventually(async () => (await queue.entries()).length === 1, "it was not told");
+});

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Outcome, TakenCommand, WorkQueue, WorkQueueOptions } from "../../server/engine/queue.js";
+import { QueueNames } from "../../server/engine/redis/queue-names.js";
 import { redisQueues } from "../../server/engine/redis/queues.js";
 import type { RedisOptions } from "../../server/engine/redis/redis.js";
+import { slotOf } from "../../server/engine/redis/slots.js";
 import { redisOptions } from "../engine/redis-ground.js";
 import { eventually } from "../support/eventually.js";
-import { type Redis, startRedis } from "../support/services/redis.js";
+import { type Redis, startRedis, startReplica } from "../support/services/redis.js";
 import { startRedisCluster } from "../support/services/redis-cluster.js";
+import { startSentinels } from "../support/services/sentinel.js";
 import type { QueueGround } from "./conformance.js";
 import { recordCases } from "./conformance-records.js";
 import { workCases } from "./conformance-work.js";
@@ -222,4 +225,54 @@ test("the queue works in a Redis Cluster, whose servers share out the names", as
   await eventually(async () => (await queue.numbers()).dead === 1);
   await queue.markDone("1");
   assert.equal(await queue.isDone("1"), true);
+});
+
+test("what happened is kept in a Redis Cluster, all of its names in one slot", async (t) => {
+  const names = new QueueNames("roomcast");
+  for (const name of [names.dead, names.written("a{b}c"), names.done("}{")]) {
+    assert.equal(slotOf(name), slotOf(names.commands), name);
+  }
+  for (const name of [names.last("a{b}c"), names.marks, names.appended("x")]) {
+    assert.equal(slotOf(name), slotOf(names.records), name);
+  }
+  const cluster = await startRedisCluster(t);
+  const address = `redis+cluster://${cluster.urls.map((url) => url.replace("redis://", "")).join("+")}`;
+  const log = redisQueues(redisOptions([address])).openRecords({ max: 1000, ageMs: 60_000 });
+  t.after(() => log.close());
+  await eventually(() => log.problems().length === 0, "it never came up");
+  const mark = await log.mark("chat:1");
+  const position = { epoch: "e", offset: 1 };
+  const recorded = await log.appendAfter("chat:1", undefined, [{ position, bytes: Buffer.from("{}") }]);
+  assert.deepEqual(recorded, { position });
+  assert.deepEqual(await log.marked(0, 10), [mark]);
+  await log.unmark(mark, recorded);
+  assert.deepEqual(await log.marked(0, 10), []);
+  assert.deepEqual(await log.last("chat:1"), { position });
+  assert.equal(await log.count(), 1);
+});
+
+test("a replica that takes over has the queue: what was not done is done, and new commands are taken", async (t) => {
+  const primary = await startRedis(t);
+  const replica = await startReplica(t, primary);
+  const sentinels = await startSentinels(t, primary);
+  const hosts = sentinels.hosts.map(({ host, port }) => `${host}:${port}`).join("+");
+  const options = redisOptions([`redis+sentinel://${hosts}/${sentinels.masterName}`]);
+  const queue = openWork(t, options, { ackMs: 1000 });
+  await untilThere(queue);
+  let isHeld = true;
+  const taken = new Set<string>();
+  queue.start(async ({ id }) => {
+    if (isHeld) return { retryMs: 500 };
+    taken.add(id);
+    return done;
+  });
+  for (let index = 0; index < 20; index++) await queue.add(`${index}`, Buffer.from("{}"));
+  await eventually(async () => (await replica.command("XLEN", `${options.namespace}:commands`)) === 20);
+  await primary.kill();
+  isHeld = false;
+  await eventually(
+    async () => (await queue.add("after", Buffer.from("{}")).catch(() => false)) === true,
+    "no failover",
+  );
+  await eventually(() => taken.size === 21, "not all were done");
 });
