@@ -4,7 +4,7 @@
  */
 
 /** What stands between a tenant and the name of its room. */
-export const TENANT_END = "|";
+const TENANT_END = "|";
 
 /** The start of names of rooms that are the server's own and keep a log: as those of a tenant without a name. */
 export const OWN = TENANT_END;
@@ -18,3 +18,10 @@ export const shownName = (full: string): string => full.slice(full.indexOf(TENAN
 
 /** Whose room it is; "" where there are no tenants. */
 export const tenantOf = (full: string): string => full.slice(0, Math.max(0, full.indexOf(TENANT_END)));
+
+/** The same, where it is a room of that tenant. */
+export function roomOf(tenant: string, full: string): string | undefined {
+  const start = fullName(tenant, "");
+  const room = full.startsWith(start) ? full.slice(start.length) : "";
+  return room === "" || room.includes(TENANT_END) ? undefined : room;
+}

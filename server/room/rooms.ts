@@ -3,7 +3,7 @@ import { kindOf } from "../../protocol/names.js";
 import { type Broker, type Deliver, type OpenBroker, RESERVED } from "../engine/engine.js";
 import { FirstNames, type FirstPage } from "./first-names.js";
 import { LogReads } from "./log-reads.js";
-import { fullName, OWN, shownName, TENANT_END } from "./names.js";
+import { OWN, roomOf, shownName } from "./names.js";
 import { type Fanout, type Occupied, Room } from "./room.js";
 import type { KindRules } from "./rules.js";
 import { walk } from "./walk.js";
@@ -120,12 +120,10 @@ export class Rooms {
    * begin with `prefix` and come after `after`. However many there are, the loop is not held.
    */
   async list({ tenant, prefix, after, limit }: Wanted): Promise<FirstPage<number>> {
-    const start = fullName(tenant, "");
     const first = new FirstNames<number>(after, limit);
     await walk(this.#rooms, ([full, room]) => {
-      if (!full.startsWith(start)) return;
-      const name = full.slice(start.length);
-      if (!name.startsWith(prefix) || !first.wants(name) || name.includes(TENANT_END)) return;
+      const name = roomOf(tenant, full);
+      if (name === undefined || !name.startsWith(prefix) || !first.wants(name)) return;
       const { size } = room;
       if (size > 0) first.set(name, size);
     });
