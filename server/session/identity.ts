@@ -5,7 +5,7 @@ import { type Access, ANONYMOUS } from "../access/access.js";
 import { GrantError, parseGrants } from "../access/grants.js";
 import { TokenError } from "../access/tokens/token.js";
 import type { RoomToken, Tokens } from "../access/tokens/tokens.js";
-import { type AuthenticateQuestion, type Hooks, type Identity, inTime, Refusal } from "../hooks/hooks.js";
+import { type AuthenticateQuestion, type Hooks, hasLimit, type Identity, inTime, Refusal } from "../hooks/hooks.js";
 
 type Answer<T> = T | Promise<T>;
 
@@ -65,7 +65,7 @@ export function byHook(ask: NonNullable<Hooks["authenticate"]>): Identities {
     areInTokens: false,
     authenticate: (question) => {
       const answer = inTime(ask(question));
-      return answer instanceof Promise ? answer.then(accessOf) : accessOf(answer);
+      return answer instanceof Promise ? hasLimit(answer.then(accessOf)) : accessOf(answer);
     },
     recall: () => undefined,
   };
