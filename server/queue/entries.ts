@@ -34,8 +34,8 @@ const dataOf = (data: Payload): string =>
 const bytes = (json: string): Buffer => Buffer.from(json);
 
 /** What an entry of a node begins with. `id` is the entry's own. */
-const head = (type: string, id: string, { name, instance }: NodeName): string =>
-  `{"type":"${type}","id":${text(id)},"at":${Date.now()},"node":${text(name)},"instance":${text(instance)}`;
+const head = (type: string, id: string, { name, instance }: NodeName, at = Date.now()): string =>
+  `{"type":"${type}","id":${text(id)},"at":${at},"node":${text(name)},"instance":${text(instance)}`;
 
 export type NodeName = {
   /** The node's name, by the setting. */
@@ -65,8 +65,11 @@ export function gap(name: RoomName, from: Position, to: Position): Buffer {
 const of = ({ user, tenant, session }: Who): string =>
   `${optional("user", user)}${optional("tenant", tenant)}${optional("session", session)}`;
 
-export function connected(node: NodeName, id: string, who: Who, isResumed: boolean): Buffer {
-  return bytes(`${head("connected", id, node)}${of(who)},"resumed":${isResumed}}`);
+/** A session as it began, `at` Unix milliseconds. */
+export type Beginning = { readonly who: Who; readonly id: string; readonly at: number; readonly isResumed: boolean };
+
+export function connected(node: NodeName, { who, id, at, isResumed }: Beginning): Buffer {
+  return bytes(`${head("connected", id, node, at)}${of(who)},"resumed":${isResumed}}`);
 }
 
 /** `since` is the id of the entry that told of its beginning. */

@@ -41,6 +41,10 @@ export type RecordNumbers = {
 
 /** What a node's mark begins with: no client can give a room such a name. */
 const NODE_MARK = "$node:";
+/** The pause before a node's mark is tried again, in milliseconds. */
+const MARK_AGAIN_MS = 300;
+/** The least time that nodes are given after an outage to say that they are there, in milliseconds. */
+const SETTLE_MS = 3000;
 /** The least time that a publish is given to come to its effect, in milliseconds. */
 const PUBLISH_MS = 30_000;
 /** How often it is looked whether everything has been written, in milliseconds. */
@@ -58,6 +62,8 @@ export class Records {
   /** This node's own mark, and when it was last made. */
   #mark: Mark | undefined;
   #markedAt = 0;
+  /** Since when the engine has been there whenever this node's mark was made. */
+  #steadySince = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
@@ -106,7 +112,9 @@ export class Records {
     const isNode = ({ room }: Mark) => room.startsWith(NODE_MARK);
     const publishMs = Math.max(PUBLISH_MS, engineTimeoutMs * 4);
     const gone = (mark: Mark) => this.#tellGone(mark);
-    this.#sweep = new Sweep({ log, catchUp, publishMs, leaseMs, isNode, gone, nodes, failed });
+    // After an outage the marks of all nodes are old: each has the time of a lease to make its own anew.
+    const isSteady = () => performance.now() - this.#steadySince >= Math.max(leaseMs, SETTLE_MS);
+    this.#sweep = new Sweep({ log, catchUp, publishMs, leaseMs, isNode, isSteady, gone, nodes, failed });
     if (!recordsRooms) return broker;
     const tell = (room: string, event: NewEvent) => this.#tell(room, event);
     return new Recording({ broker, log, recordedFrom, marks: new Marks(log), catchUp, tell });
@@ -127,24 +135,29 @@ export class Records {
   /** Says that this node is there, three times a lease. Never rejects. */
   async #markNode(): Promise<void> {
     const { log, node, leaseMs } = this.#options;
+    let pauseMs = Number.POSITIVE_INFINITY;
     try {
       const isFirst = this.#mark === undefined;
       this.#mark = await log.mark(`${NODE_MARK}${node.instance}:${node.name}`);
       const now = performance.now();
       if (isFirst) this.#outbox.release();
       else if (now - this.#markedAt >= leaseMs) this.#tellBack();
+      if (now - this.#markedAt >= leaseMs / 2 || this.#steadySince > now) this.#steadySince = now;
       this.#markedAt = now;
     } catch (error) {
+      this.#steadySince = Number.POSITIVE_INFINITY;
       this.#failed(error);
+      pauseMs = MARK_AGAIN_MS;
     }
     if (this.#isClosed) return;
-    const ms = (leaseMs / 3) * (0.75 + 0.25 * Math.random());
-    this.#timer = setTimeout(() => void this.#markNode(), Math.min(ms, this.#mark === undefined ? 500 : ms)).unref();
+    const ms = Math.min(leaseMs / 3, pauseMs) * (0.75 + 0.25 * Math.random());
+    this.#timer = setTimeout(() => void this.#markNode(), ms).unref();
   }
 
   #tellBack(): void {
     const id = this.#newId();
     this.#outbox.put({ kind: "node_back", about: undefined, id, bytes: nodeBack(this.#options.node, id) });
+    this.#presence?.tellAgain();
   }
 
   /** All nodes find it out; the key has it told once. */
@@ -170,6 +183,7 @@ export class Records {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#sweep?.close();
+    this.#presence?.stop();
     this.#catchUp?.hurry();
     const isWaiting = () => this.#outbox.waiting + (this.#catchUp?.behind ?? 0) > 0;
     while (isWaiting() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));

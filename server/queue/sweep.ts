@@ -9,6 +9,8 @@ export type SweepOptions = {
   readonly publishMs: number;
   /** After how long a node's mark means that it has ended, in milliseconds. */
   readonly leaseMs: number;
+  /** Whether nodes that are there have had the time to say so. */
+  readonly isSteady: () => boolean;
   /** Whether a mark is a node's. */
   readonly isNode: (mark: Mark) => boolean;
   /** A node has ended without a word. Rejects where that cannot be told now. */
@@ -64,7 +66,8 @@ export class Sweep {
   }
 
   async #lookForNodes(): Promise<void> {
-    const { log, leaseMs, isNode, gone } = this.#options;
+    const { log, leaseMs, isSteady, isNode, gone } = this.#options;
+    if (!isSteady()) return;
     for (const mark of await log.marked(leaseMs, MOST_MARKS)) {
       if (!isNode(mark) || this.#isClosed) continue;
       await gone(mark);

@@ -88,6 +88,35 @@ for (const [name, open] of Object.entries(engines)) {
     assert.equal(entries[3]?.instance, entries[2]?.instance);
   });
 
+  test(`${name}: a node that stood still is told to be gone; then that it is back, and who is there`, async (t) => {
+    const engine = await open(t);
+    const settings = { ...engine.settings, records: ["connected" as const, "left" as const], leaseMs: 1000 };
+    const still = await NodeProcess.start(t, { ...settings, node: "still" });
+    await startServer(t, { ...settings, node: "other" });
+    const client = await WsClient.connect(still.url);
+    t.after(() => client.end());
+    await eventually(async () => (await engine.entries()).length === 1, "nobody was told");
+    still.pause();
+    await eventually(
+      async () => ofType(await engine.entries(), "node_gone").length === 1,
+      "its end was not told",
+      LONG_MS,
+    );
+    still.resume();
+    await eventually(async () => ofType(await engine.entries(), "connected").length === 2, "who is there was not told");
+    const entries = await engine.entries();
+    assert.deepEqual(
+      entries.map(({ type, node }) => [type, node]),
+      [
+        ["connected", "still"],
+        ["node_gone", "still"],
+        ["node_back", "still"],
+        ["connected", "still"],
+      ],
+    );
+    assert.deepEqual(entries[3], entries[0]);
+  });
+
   test(`${name}: a client that moves as its node ends left there as one that moved, and is connected elsewhere`, async (t) => {
     const engine = await open(t);
     const records = ["connected" as const, "left" as const];
