@@ -108,6 +108,17 @@ export async function listMembers(cluster: Cluster, room: string, options: PageO
   return { members, anonymous: numbers["anonymous"] ?? 0, ...optional(next), nodes, missing };
 }
 
+/** The data of a question to sessions as JSON text, which goes into a note. */
+function questionOf(data: unknown): string {
+  const { json } = Payload.ofValue(data);
+  const bytes = Buffer.byteLength(json);
+  if (bytes > MAX_CALL_BYTES) throw new ProtocolError("data", `at most ${MAX_CALL_BYTES} bytes of JSON`, `${bytes}`);
+  // It is text in there, and its quotes and backslashes are escaped once more.
+  const escaped = jsonBytes(json);
+  if (escaped <= LIST_BYTES) return json;
+  throw new ProtocolError("data", `at most ${LIST_BYTES} bytes as a string of JSON`, `${escaped}`);
+}
+
 /** See `Server.call`. */
 export async function callUser(
   cluster: Cluster,
@@ -123,11 +134,7 @@ export async function callUser(
     throw new ProtocolError("method", "a name like an event's", describe(method));
   }
   const withinMs = checkNumber("timeoutMs", options.timeoutMs, USUAL_CALL_MS, 1, MAX_CALL_MS);
-  const { json } = Payload.ofValue(data);
-  // Within a note it is text, and what has to be escaped there takes more.
-  if (Buffer.byteLength(json) > MAX_CALL_BYTES || jsonBytes(json) > LIST_BYTES) {
-    throw new ProtocolError("data", `at most ${MAX_CALL_BYTES} bytes of JSON`, `${Buffer.byteLength(json)}`);
-  }
+  const json = questionOf(data);
   const ask: Ask = { what: "call", tenant, user, method, json, withinMs };
   const { listed = [], numbers, nodes, missing } = await cluster.ask(ask, withinMs + BEYOND_MS);
   const answers = readAnswers(listed);
