@@ -222,6 +222,10 @@ test("what cannot be asked is refused by its name", async (t) => {
       /^ProtocolError: data: expected at most 16384 bytes of JSON, got 16386$/,
     ],
     [
+      server.call("ann", "m", '"'.repeat(8000)),
+      /^ProtocolError: data: expected at most 28000 bytes as a string of JSON, got 32006$/,
+    ],
+    [
       server.call("ann", "m", 1, { timeoutMs: 0 }),
       /^ProtocolError: timeoutMs: expected a whole number from 1 to 30000, got 0$/,
     ],
