@@ -30,6 +30,8 @@ export type Elsewhere = {
   readonly id: () => string;
   /** The instances of all nodes that are there, this one among them. */
   readonly nodes: OccupancyOptions["nodes"];
+  /** Whether the other nodes cannot be heard now. */
+  readonly isCutOff: () => boolean;
   /** What other nodes say to these reports of rooms. Rejects where they cannot be asked now. */
   readonly ask: (reports: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
 };
@@ -113,9 +115,10 @@ export class Application {
   }
 
   /** Nobody is here any more: tells what is still to be told, for a moment, and ends. Before the cluster does. */
-  async close(): Promise<void> {
-    const until = performance.now() + LAST_MS;
-    await this.occupancy?.close(LAST_MS);
+  async close(withinMs: number): Promise<void> {
+    const lastMs = Math.max(0, Math.min(LAST_MS, withinMs));
+    const until = performance.now() + lastMs;
+    await this.occupancy?.close(lastMs);
     await this.#telling?.idle(Math.max(0, until - performance.now()));
     this.#telling?.close();
     this.webhooks.close();

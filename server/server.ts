@@ -172,6 +172,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const elsewhere: Elsewhere = {
     id: () => cluster.id,
     nodes: () => cluster.nodes(),
+    isCutOff: () => rooms.broker.problems().length > 0,
     ask: async (names) => (await occupiedElsewhere(cluster, names)).occupied,
   };
   const application = new Application(

@@ -30,6 +30,8 @@ export type OccupancyOptions = {
   readonly id: () => string;
   /** The instances of all nodes that are there, this one among them; one that drains is no room's home where there are others. */
   readonly nodes: () => readonly { readonly id: string; readonly draining: boolean }[];
+  /** Whether the other nodes cannot be heard now, so that nobody is missed who gives no sign of life. */
+  readonly isCutOff: () => boolean;
   /**
    * Reports to the other nodes, at most `MOST_ASKED` at once: which of them have taken what. Resolves when all have answered,
    * and it is known who is there; rejects where they cannot be asked now.
@@ -48,6 +50,10 @@ export type OccupancyOptions = {
 const GRACE_MS = 2000;
 const GATHER_MS = 100;
 const LOOK_MS = 1000;
+/** So many times `lookMs` after the others can be heard again, all of them have been. */
+const SETTLE_LOOKS = 3;
+/** After so many times `lookMs` without a look this process stood still: others may have given its rooms up. */
+const STILL_LOOKS = 5;
 /** The most rooms in one question. */
 export const MOST_ASKED = 150;
 /** How many questions are under way at once. */
@@ -59,6 +65,10 @@ export class Occupancy {
   readonly #options: OccupancyOptions;
   readonly #homes = new Homes();
   readonly #census: Census;
+  /** When it was looked last, and when the others could not be heard last. */
+  #lookedAt = performance.now();
+  #cutOffAt = Number.NEGATIVE_INFINITY;
+  #isToReport = false;
   #there: ReadonlySet<string> = new Set();
   /** Rooms with clients here, or of which it is still to be reported that they have none. */
   readonly #places = new Map<string, Place>();
@@ -112,9 +122,27 @@ export class Occupancy {
     return own.map((report) => [report]);
   }
 
+  /** Whether it is known who is there: not while the others cannot be heard, and for a moment after it. */
+  #isHeard(): boolean {
+    const lookMs = this.#options.lookMs ?? LOOK_MS;
+    const now = performance.now();
+    if (now - this.#lookedAt > STILL_LOOKS * lookMs) this.#isToReport = true;
+    this.#lookedAt = now;
+    if (this.#options.isCutOff()) {
+      this.#isToReport = true;
+      this.#cutOffAt = now;
+    }
+    return now - this.#cutOffAt > SETTLE_LOOKS * lookMs;
+  }
+
   /** Looks who is there; where that has changed, rooms have other homes. */
   #look(): void {
-    if (this.#closed) return;
+    if (this.#closed || !(this.#isHeard() || this.#closing)) return;
+    if (this.#isToReport) {
+      this.#isToReport = false;
+      for (const place of this.#places.values()) place.home = undefined;
+      this.#lookAtPlaces(this.#places.entries());
+    }
     const id = this.#options.id();
     const nodes = this.#options.nodes();
     const there = new Set(nodes.map((node) => node.id));

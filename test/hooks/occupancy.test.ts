@@ -19,8 +19,13 @@ class Nodes {
   readonly #delay: () => number;
   readonly #ways = new Map<string, Promise<void>>();
   fails = false;
+  /** How often nodes looked who is there. */
+  looks = 0;
   /** Who is there, as all nodes know. */
   present: string[] = [];
+  /** Who hears nobody, and who is not heard. */
+  readonly deaf = new Set<string>();
+  readonly unseen = new Set<string>();
   readonly draining = new Set<string>();
 
   constructor(count: number, delay: () => number, graceMs: number, gatherMs: number) {
@@ -29,8 +34,12 @@ class Nodes {
       const id = `node ${index}`;
       const occupancy = new Occupancy({
         id: () => id,
-        nodes: () => this.present.map((each) => ({ id: each, draining: this.draining.has(each) })),
+        nodes: () => this.#seenBy(id).map((each) => ({ id: each, draining: this.draining.has(each) })),
         lookMs: 10,
+        isCutOff: () => {
+          this.looks++;
+          return this.fails || this.deaf.has(id);
+        },
         ask: (rooms) => this.#ask(id, rooms),
         tell: (type, room) => this.told.push({ by: id, type, room }),
         log,
@@ -40,6 +49,10 @@ class Nodes {
       this.nodes.push({ id, occupancy, here: new Map() });
       this.present.push(id);
     }
+  }
+
+  #seenBy(id: string): string[] {
+    return this.present.filter((each) => each === id || !this.unseen.has(each));
   }
 
   #send(from: string, to: string): Promise<void> {
@@ -53,7 +66,7 @@ class Nodes {
 
   async #ask(from: string, rooms: readonly string[]): Promise<readonly (readonly unknown[])[]> {
     this.asked++;
-    if (this.fails) throw new Error("the engine is away");
+    if (this.fails || this.deaf.has(from)) throw new Error("the engine is away");
     const answers = this.nodes.map(async ({ id, occupancy }) => {
       if (!this.present.includes(id)) return [];
       if (id === from) return occupancy.take(rooms, undefined);
@@ -153,6 +166,32 @@ test("where the others cannot be asked it is told once they can be", async (t) =
   nodes.fails = false;
   await eventually(() => nodes.told.length === 1);
   assert.deepEqual(nodes.of("a"), ["occupied"]);
+});
+
+test("nobody is missed while nobody can be heard; whoever was given up meanwhile is told to be there again", async (t) => {
+  const nodes = nodesFor(t, 2, () => 1);
+  const rooms = Array.from({ length: 20 }, (_, index) => `room:${index}`);
+  for (const room of rooms) nodes.move(0, room, 1);
+  await eventually(() => nodes.told.length === rooms.length && nodes.isQuiet);
+  const all = nodes.present;
+  nodes.fails = true;
+  nodes.present = [];
+  const looks = nodes.looks + 20;
+  await eventually(() => nodes.looks > looks);
+  nodes.present = all;
+  nodes.fails = false;
+  await eventually(() => nodes.isQuiet);
+  assert.equal(nodes.told.length, rooms.length);
+  // The first is cut off alone: the second takes it to be gone, and tells of the rooms that it counts.
+  const own = nodes.nodes[1]?.occupancy.counted ?? 0;
+  nodes.deaf.add("node 0");
+  nodes.unseen.add("node 0");
+  await eventually(() => nodes.told.length === rooms.length + own);
+  nodes.unseen.clear();
+  nodes.deaf.clear();
+  await eventually(() => nodes.told.length === rooms.length + 2 * own);
+  await eventually(() => nodes.isQuiet);
+  for (const room of rooms) assert.equal(nodes.of(room).at(-1), "occupied");
 });
 
 test("a node that ends leaves its count to others: what nobody is in any more is vacated", async (t) => {
