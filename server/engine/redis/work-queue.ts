@@ -17,6 +17,7 @@ import { Refused, type Word } from "./connection.js";
 import type { QueueNames } from "./queue-names.js";
 import { scripts } from "./scripts.js";
 import type { Shard } from "./shard.js";
+import { entriesOf, fieldsOf } from "./stream-entries.js";
 import type { Reply } from "./wire.js";
 
 /** The group that all nodes read in. */
@@ -64,7 +65,11 @@ export class RedisWorkQueue implements WorkQueue {
   readonly #ending = new AbortController();
   /** Called when there is room for more. */
   #freed: (() => void) | undefined;
+  /** How many commands are asked for. */
+  #asked = 0;
   #claimTimer: NodeJS.Timeout | undefined;
+  /** Whether there was no room for it when it was due: it comes before the next read. */
+  #isClaimDue = false;
   #claimAt = Number.POSITIVE_INFINITY;
   #forgetAt = 0;
   #signTimer: NodeJS.Timeout | undefined;
@@ -135,8 +140,9 @@ export class RedisWorkQueue implements WorkQueue {
     return this.#options.shard.run(this.#options.names.commands, script, keys, words);
   }
 
+  /** How many more may be asked for now. */
   get #free(): number {
-    return Math.min(MOST_AT_ONCE, this.#options.prefetch - this.#held.size);
+    return Math.min(MOST_AT_ONCE, this.#options.prefetch - this.#held.size - this.#asked);
   }
 
   /** Takes what is written, for as long as it is open. */
@@ -154,12 +160,22 @@ export class RedisWorkQueue implements WorkQueue {
         await this.#telling;
         continue;
       }
+      if (this.#isClaimDue) {
+        this.#isClaimDue = false;
+        await this.#claim();
+        continue;
+      }
+      // Some are left for what is to be given out again while this waits.
+      const count = Math.ceil((this.#free * 3) / 4);
+      this.#asked += count;
       try {
         await this.#makeGroup();
-        const words = ["GROUP", GROUP, this.#name, "COUNT", this.#free, "BLOCK", blockMs, "STREAMS", commands, ">"];
+        const words = ["GROUP", GROUP, this.#name, "COUNT", count, "BLOCK", blockMs, "STREAMS", commands, ">"];
         const reply = await shard.send(commands, "xreadgroup", words);
+        this.#asked -= count;
         for (const entry of entriesOf(reply)) this.#took(entry[0], entry[1], 1);
       } catch (error) {
+        this.#asked -= count;
         await this.#notNow(error);
       }
     }
@@ -250,7 +266,9 @@ export class RedisWorkQueue implements WorkQueue {
   /** Never rejects. */
   async #claim(): Promise<void> {
     const { names, ackMs } = this.#options;
-    const count = this.#free;
+    const count = Math.max(0, this.#free);
+    if (count === 0) this.#isClaimDue = true;
+    this.#asked += count;
     try {
       if (count > 0 && this.#hasGroup) {
         const now = performance.now();
@@ -263,6 +281,8 @@ export class RedisWorkQueue implements WorkQueue {
     } catch (error) {
       if (error instanceof Refused) this.#hasGroup = false;
     }
+    this.#asked -= count;
+    this.#wake();
     this.#claimAt = Number.POSITIVE_INFINITY;
     this.#claimIn(Math.min(CLAIM_MS, ackMs / 4) * (0.5 + 0.5 * Math.random()));
   }
@@ -295,20 +315,6 @@ export class RedisWorkQueue implements WorkQueue {
     this.#isClosed = true;
     this.#options.shard.close();
   }
-}
-
-/** Of an answer to XREADGROUP on one stream: the places and what is written there. */
-function entriesOf(reply: Reply): [string, Reply | undefined][] {
-  // In RESP3 a map, of which the connection makes a list of names and values.
-  const entries = ((reply as Reply[] | null)?.[1] ?? []) as Reply[][];
-  return entries.map(([place, fields]) => [String(place), fields]);
-}
-
-function fieldsOf(reply: Reply | undefined): Map<string, Buffer> {
-  const fields = new Map<string, Buffer>();
-  const list = (reply ?? []) as Buffer[];
-  for (let at = 0; at + 1 < list.length; at += 2) fields.set(String(list[at]), list[at + 1] as Buffer);
-  return fields;
 }
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ");
