@@ -2,6 +2,8 @@
 import { type ApiKey, type ApiKeys, KEY_PREFIX, type Scope, scopes } from "../access/api-keys.js";
 import { Refusal } from "../hooks/hooks.js";
 
+/** How a key is nearly always shown. */
+const USUAL = `Bearer ${KEY_PREFIX}`;
 const BEARER = /^bearer +(\S+) *$/i;
 
 /** Anyone, where the API is open: in development, on this machine alone. */
@@ -9,7 +11,7 @@ const ANYONE: ApiKey = { name: "", scopes: new Set(scopes), tenant: "" };
 
 /** Whether a request's credentials are a key of the API, good or not. */
 export const showsKey = (authorization: string): boolean =>
-  BEARER.exec(authorization)?.[1]?.startsWith(KEY_PREFIX) === true;
+  authorization.startsWith(USUAL) || (BEARER.exec(authorization)?.[1] ?? "").startsWith(KEY_PREFIX);
 
 /** The most credentials that are remembered: more than there are keys, since a key can be shown in several ways. */
 const MOST_REMEMBERED = 200;

@@ -158,26 +158,29 @@ const STATUS: { readonly [status: number]: string } = {
 
 export const statusLine = (status: number): string => STATUS[status] ?? String(status);
 
-const textOf = (headers: Reply["headers"]): string =>
-  Object.entries({ ...safeHeaders, ...headers })
-    .map(([name, value]) => `${name}: ${value}`)
-    .join("\r\n");
+/** All headers but the name of the first and what follows it, as they are written. */
+type Written = { readonly first: Uint8Array; readonly rest: Uint8Array };
 
-/** The headers that many answers have alike, as they are written. */
-const texts = new WeakMap<Reply["headers"], string>();
+function writtenOf(headers: Reply["headers"]): Written {
+  const [[first, value] = ["", ""], ...others] = Object.entries({ ...safeHeaders, ...headers });
+  const rest = [value, ...others.map(([name, text]) => `${name}: ${text}`)].join("\r\n");
+  return { first: Buffer.from(first), rest: Buffer.from(rest) };
+}
+
+/** The headers that many answers have alike, put together once. */
+const written = new WeakMap<Reply["headers"], Written>();
 
 /**
  * Writes headers, those that go with every answer among them: all by one call, since each costs as much as reading a
  * header does. Those of frozen objects are put together once.
  */
 export function writeHeaders(response: HttpResponse, headers: Reply["headers"]): void {
-  let text = texts.get(headers);
-  if (text === undefined) {
-    text = textOf(headers);
-    if (Object.isFrozen(headers)) texts.set(headers, text);
+  let known = written.get(headers);
+  if (known === undefined) {
+    known = writtenOf(headers);
+    if (Object.isFrozen(headers)) written.set(headers, known);
   }
-  const colon = text.indexOf(":");
-  response.writeHeader(text.slice(0, colon), text.slice(colon + 2));
+  response.writeHeader(known.first, known.rest);
 }
 
 function write(response: HttpResponse, method: string, reply: Reply, isLast: boolean): void {
