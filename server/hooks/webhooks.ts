@@ -92,9 +92,15 @@ export class Webhooks {
 
   #endpointOf(name: HookName, rule: HookRule, addresses: Addresses): Endpoint {
     const { hookSecrets, hookTimeoutMs, hookMaxBytes, hookConcurrency, hookFailures, hookRetryMs, log } = this.#options;
+    const url = parseHookUrl(rule.url);
+    try {
+      addresses.checkLiteral(url);
+    } catch (error) {
+      log.error("a hook cannot be posted to", { hook: name, problem: (error as Error).message });
+    }
     return new Endpoint({
       name,
-      url: parseHookUrl(rule.url),
+      url,
       secrets: hookSecrets,
       addresses,
       timeoutMs: rule.timeoutMs ?? hookTimeoutMs,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { ServerOptions } from "../../server/server.js";
 import { HttpApplication, type Posted } from "../support/application.js";
+import { ChildServer } from "../support/child-server.js";
 import { eventually } from "../support/eventually.js";
 import { startRedis } from "../support/services/redis.js";
 import { connect, startServer } from "../support/start-server.js";
@@ -71,4 +72,25 @@ test("on several nodes it is told what holds for all; a client that moves from n
     const changes = types.filter((type, index) => type !== types[index - 1]);
     assert.deepEqual(changes, ["occupied", "vacated"]);
   }
+});
+
+test("rooms of a node that was killed are vacated by those who kept count of them", async (t) => {
+  const redis = await startRedis(t);
+  const application = await HttpApplication.start(t, () => ({}));
+  const options = { ...application.asked("rooms"), redis: [redis.url], leaseMs: 1500 } satisfies ServerOptions;
+  const survivors = await Promise.all(["a", "b"].map((node) => startServer(t, { ...options, node })));
+  const killed = await ChildServer.start(t, { ...options, port: 0, node: "killed", logLevel: "silent" });
+  await eventually(() => survivors.every((server) => server.nodes().length === 3));
+  const client = await connect(t, killed);
+  const stays = await connect(t, survivors[0] as (typeof survivors)[0]);
+  const rooms = Array.from({ length: 40 }, (_, index) => `chat:${index}`);
+  for (const room of rooms) await client.ask("joined", { type: "join", room });
+  await stays.ask("joined", { type: "join", room: "chat:0" });
+  const of = (type: string) => application.of(type).map(({ body }) => String(body["room"]));
+  await eventually(() => rooms.every((room) => of("occupied").includes(room)));
+  killed.child.kill("SIGKILL");
+  await eventually(() => of("vacated").length >= 5);
+  await eventually(() => survivors.every((server) => server.nodes().length === 2));
+  assert.equal(new Set(of("vacated")).size, of("vacated").length);
+  assert.ok(!of("vacated").includes("chat:0"));
 });

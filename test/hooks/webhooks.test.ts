@@ -247,6 +247,31 @@ test("what the application in the process answers is not asked over HTTP, and th
   );
 });
 
+test("at the start it is said which hooks there are, and which cannot be posted to, without what may be secret", async (t) => {
+  const lines: string[] = [];
+  const write = (text: string, fields?: object) => void lines.push(JSON.stringify([text, fields]));
+  const log = { debug: write, info: write, warn: write, error: write };
+  const url = (host: string) => `https://${host}/secret-path?key=secret-key`;
+  const hooks = {
+    connect: { url: url("app.example.com") },
+    join: { url: url("0x7f.1:8443"), whenDown: "cache" as const },
+  };
+  await startServer(t, { hooks, hookSecrets: [hookSecret], log });
+  const said = lines.filter((line) => line.includes("hook"));
+  assert.deepEqual(
+    said.map((line) => JSON.parse(line)),
+    [
+      [
+        "a hook cannot be posted to",
+        { hook: "join", problem: "127.0.0.1: expected a public address, or one in hookNetworks" },
+      ],
+      ["a hook", { hook: "connect", host: "app.example.com", whenDown: "refuse" }],
+      ["a hook", { hook: "join", host: "127.0.0.1:8443", whenDown: "cache" }],
+    ],
+  );
+  for (const line of lines) assert.doesNotMatch(line, /secret/);
+});
+
 test("a hook for publishing alone closes nothing: who may do everything otherwise still may", async (t) => {
   const application = await HttpApplication.start(t, answering({ publish: { allow: false } }));
   const server = await startServer(t, application.asked("publish"));
