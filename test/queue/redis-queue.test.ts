@@ -276,3 +276,13 @@ test("a replica that takes over has the queue: what was not done is done, and ne
   );
   await eventually(() => taken.size === 21, "not all were done");
 });
+
+test("what is older than it may be is gone from the stream of what happened", async (t) => {
+  const redis = await startRedis(t);
+  const log = redisQueues(redisOptions([redis.url])).openRecords({ max: 1000, ageMs: 1000 });
+  t.after(() => log.close());
+  await eventually(() => log.problems().length === 0, "it never came up");
+  for (let index = 0; index < 10; index++) await log.append("connected", "ann", `${index}`, Buffer.from("{}"));
+  assert.ok((await log.count()) > 0);
+  await eventually(async () => (await log.count()) === 0, "it stayed");
+});

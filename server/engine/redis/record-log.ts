@@ -18,6 +18,8 @@ import { type Reply, readPosition } from "./wire.js";
 const LONGEST_HISTORY_MS = 7 * 86_400_000;
 /** How often records that are too old are looked for, in milliseconds. */
 const TRIM_MS = 30_000;
+/** Fewer than Redis takes out at once where it is to do so at little cost. */
+const MOST_TRIMMED = 5000;
 
 const wordOf = ({ epoch, offset }: Position): string => `${epoch} ${offset}`;
 
@@ -107,7 +109,14 @@ export class RedisRecordLog implements RecordLog {
   /** Never rejects: what is too old now is so at the next look. */
   async #trim(): Promise<void> {
     const { names, shard, ageMs } = this.#options;
-    await shard.send(names.records, "xtrim", [names.records, "MINID", "~", Date.now() - ageMs]).catch(() => undefined);
+    const from = Date.now() - ageMs;
+    const trim = (how: "~" | "=") => shard.send(names.records, "xtrim", [names.records, "MINID", how, from]);
+    try {
+      // Many at little cost, as far as Redis goes at once; then the few that are left.
+      if (Number(await trim("~")) < MOST_TRIMMED) await trim("=");
+    } catch {
+      return;
+    }
   }
 
   problems(): readonly string[] {

@@ -275,7 +275,10 @@ export class RedisWorkQueue implements WorkQueue {
         const forget = now >= this.#forgetAt ? FORGET_MS : 0;
         const words = [GROUP, this.#name, ackMs, count, forget];
         const reply = (await this.#run(scripts.queueClaim, [names.commands], words)) as Reply[];
-        if (forget > 0) this.#forgetAt = now + FORGET_MS;
+        if (forget > 0) {
+          this.#forgetAt = now + FORGET_MS;
+          await this.#send("xtrim", [names.dead, "MINID", "~", Date.now() - this.#options.deadAgeMs]);
+        }
         for (const [place, tries, fields] of reply as Reply[][]) this.#took(String(place), fields, Number(tries));
       }
     } catch (error) {
