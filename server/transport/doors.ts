@@ -1,5 +1,6 @@
 /** All ways in to a node: WebSockets, streams, and requests of clients; and the ways out to all who came in. */
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
+import { problemOf, RequestError } from "../api/problems.js";
 import type { Sessions } from "../session/sessions.js";
 import { type ClientRequestOptions, ClientRequests } from "./clients.js";
 import { Entrance } from "./entrance.js";
@@ -25,6 +26,13 @@ export class Doors {
     listener.on("post", "/v1/call", (exchange) => this.clients.call(exchange), onError);
     for (const path of ["/v1/rooms/:room/events", "/v1/rooms/:room/history", "/v1/events", "/v1/call"]) {
       listener.on("options", path, (exchange) => this.clients.preflight(exchange), onError);
+    }
+    for (const [path, allow] of [
+      ["/v1/events", "GET"],
+      ["/v1/call", "POST"],
+    ] as const) {
+      const wrong = problemOf(new RequestError("bad_request", `method: expected ${allow}`, 405, { allow }));
+      listener.on("any", path, (exchange) => exchange.answer(wrong, onError), onError);
     }
   }
 

@@ -126,6 +126,13 @@ test("what goes wrong has the status that fits it, and the protocol's word", asy
     assert.equal(headers.get("content-type"), "application/problem+json");
     if (status === 503) assert.equal(headers.get("retry-after"), "3");
   }
+  for (const [method, asked, allow] of [
+    ["POST", "/v1/events", "GET"],
+    ["GET", "/v1/call", "POST"],
+  ] as const) {
+    const { status, headers } = await ask(server, method, asked);
+    assert.deepEqual([status, headers.get("allow")], [405, allow]);
+  }
   const noType = await fetch(`${server.url}${path}`, { method: "POST", headers: other, body: "{}" });
   assert.equal(noType.status, 415);
 });
