@@ -163,6 +163,21 @@ test("what is sent to sockets and what is sent to streams is the same, and a str
   for (const stream of streams.slice(1)) await stream.until("the event", () => stream.told.length === 2);
 });
 
+test("where the latest event of a room is for whoever joins, a stream begins with it", async (t) => {
+  const server = await startServer(t, { kinds: { "*": { history: { size: 10 }, lastValue: true } } });
+  for (const n of [1, 2]) await server.publish("price:1", "is", n);
+  const stream = await openStream(t, server, "/v1/rooms/price:1/events");
+  assert.equal((await stream.next("joined")).recovered, false);
+  assert.deepEqual(
+    stream.told.map(({ data }) => data),
+    [2],
+  );
+  const headers = { "last-event-id": stream.parser.lastEventId };
+  const back = await openStream(t, server, "/v1/rooms/price:1/events", headers);
+  assert.equal((await back.next("joined")).recovered, true);
+  assert.deepEqual(back.told, []);
+});
+
 test("streams and requests of clients are counted", async (t) => {
   const server = await startServer(t, { kinds: logged, metricsPort: 0 });
   const streams = await Promise.all([1, 2].map(() => openStream(t, server, "/v1/rooms/chat:1/events")));
