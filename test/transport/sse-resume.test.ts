@@ -3,8 +3,9 @@ import { test } from "node:test";
 import { Returning } from "../support/event-stream.js";
 import { eventually } from "../support/eventually.js";
 import { Random } from "../support/random.js";
+import { RawSocket } from "../support/raw-socket.js";
 import { startRedis } from "../support/services/redis.js";
-import { startServer } from "../support/start-server.js";
+import { connect, startServer } from "../support/start-server.js";
 
 const kinds = { "*": { history: { size: 10_000 } }, plain: { history: { size: 0 } } };
 
@@ -92,7 +93,7 @@ test("in a drain each stream ends in its slot, comes back to another node, and m
   }
 });
 
-test("a node that is alone sends its streams away with a time to come back after, and takes no new ones", async (t) => {
+test("a node that is alone sends its streams away with a time to come back after", async (t) => {
   const server = await startServer(t, { kinds });
   const reader = new Returning(t, () => `${server.url}/v1/rooms/a:1/events`);
   await eventually(() => reader.current?.events.length === 2);
@@ -100,4 +101,29 @@ test("a node that is alone sends its streams away with a time to come back after
   await server.close();
   assert.equal((await stream?.next("close"))?.code, 4100);
   assert.equal(stream?.ended, true);
+});
+
+test("a node that is ending sends those away that still come, by the connection that they have", async (t) => {
+  const server = await startServer(t, { kinds, onCall: () => new Promise(() => undefined), deadlineMs: 3000 });
+  const client = await connect(t, server);
+  client.send({ type: "call", id: 9, method: "wait", data: null });
+  await client.ping();
+  const [late, later] = await Promise.all([RawSocket.connect(server.port), RawSocket.connect(server.port)]);
+  for (const raw of [late, later]) {
+    t.after(() => raw.destroy());
+    raw.write("GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    assert.equal((await raw.response()).status, 200);
+  }
+  // It waits for the call.
+  const closing = server.close();
+  late.write("GET /v1/rooms/a:1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  const stream = await late.response();
+  assert.deepEqual([stream.status, stream.headers.get("content-type")], [200, "text/event-stream"]);
+  assert.match(stream.body, /^retry: \d+\n\n[\s\S]*event: close\ndata: .*come to another/);
+  const origin = `Origin: ${server.url}`;
+  later.write(`GET /v1/rooms/a:1/history HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\n${origin}\r\n\r\n`);
+  const answer = await later.response();
+  assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, "1"]);
+  assert.equal(answer.headers.get("connection"), "close");
+  await closing;
 });
