@@ -10,6 +10,7 @@ import type { ClientHead } from "./client-head.js";
 import { type Filling, Outflow, type Turns } from "./outflow.js";
 import { positionText } from "./positions.js";
 import { COMMENT, frameIn, frameText, retryText, sseOfMany, sseOfOne, withIds } from "./sse-codec.js";
+import { isForGood, jittered, type StreamRefusal, wordOf } from "./stream-refusals.js";
 
 /** What a stream is asked for. */
 export type StreamRequest = ClientHead & {
@@ -22,16 +23,6 @@ export type StreamRequest = ClientHead & {
    * its session is read for a moment more.
    */
   readonly each: boolean;
-};
-
-/** Why there is no stream. */
-export type StreamRefusal = {
-  readonly code: ErrorCode;
-  readonly message: string;
-  /** After how many milliseconds to come back; `undefined`: not at all. */
-  readonly retryMs: number | undefined;
-  /** The close code, where it was one. */
-  readonly close: CloseCode | undefined;
 };
 
 /** Where a stream lives. */
@@ -63,13 +54,8 @@ const MOVE_RETRY_MS = 200;
 /** The same for those who had better not come back. */
 const NEVER_RETRY_MS = 60_000;
 
-export const jittered = (ms: number): number => ms / 2 + (Math.random() * ms) / 2;
-
 /** So long a stream that was replaced goes on, until its reader has the other; in milliseconds. */
 const RELIEF_MS = 10_000;
-
-/** Codes after which it makes no sense to ask the same again. */
-const forGood: ReadonlySet<ErrorCode> = new Set(["bad_request", "unauthorized", "expired", "forbidden", "too_large"]);
 
 /**
  * It says hello and joins as a client would, in frames of JSON that the session takes apart: so every rule, token, hook
@@ -189,11 +175,11 @@ export class SseLink implements Link, Filling {
       this.#joined();
       return true;
     }
-    const isForGood = forGood.has(code);
+    const ends = isForGood(code);
     this.#refusal ??= {
       code,
       message,
-      retryMs: isForGood ? undefined : (retryMs ?? jittered(RETRY_MS)),
+      retryMs: ends ? undefined : (retryMs ?? jittered(RETRY_MS)),
       close: undefined,
     };
     // A hello that is refused is closed: that says when to come back.
@@ -201,7 +187,7 @@ export class SseLink implements Link, Filling {
     if (this.#state === "held") this.#refuse(this.#refusal);
     else {
       this.#put(Buffer.from(frameText("error", { code, message })));
-      this.close(isForGood ? closeCodes.unauthorized : closeCodes.overloaded, JSON.stringify({ retryMs }));
+      this.close(ends ? closeCodes.unauthorized : closeCodes.overloaded, JSON.stringify({ retryMs }));
     }
     this.#session?.ended();
     return true;
@@ -355,10 +341,3 @@ export class SseLink implements Link, Filling {
 }
 
 const HEARTBEAT = Buffer.from(COMMENT);
-
-/** The word for a close without an error before it. */
-function wordOf(code: CloseCode): ErrorCode {
-  if (code === closeCodes.expired) return "expired";
-  if (code === closeCodes.protocolError) return "bad_request";
-  return afterClose(code) === "never" ? "unauthorized" : "unavailable";
-}

@@ -2,7 +2,7 @@
 import type { HttpResponse } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
 import type { AddressUse } from "../access/limits/address-limits.js";
-import { problemOf, RequestError } from "../api/problems.js";
+import { problemOf } from "../api/problems.js";
 import type { Sessions } from "../session/sessions.js";
 import { forwardedFor } from "./client-address.js";
 import { Pages } from "./client-head.js";
@@ -11,8 +11,9 @@ import { type Exchange, statusLine, writeHeaders } from "./exchange.js";
 import type { Reply } from "./http.js";
 import type { Listener } from "./listener.js";
 import { Turns } from "./outflow.js";
-import { frameText, retryText, sseOfMany, sseOfOne } from "./sse-codec.js";
-import { jittered, SseLink, type StreamRefusal, type Streams } from "./sse-link.js";
+import { sseOfMany, sseOfOne } from "./sse-codec.js";
+import { SseLink, type Streams } from "./sse-link.js";
+import { AWAY_MS, away, jittered, replyTo, type StreamRefusal, streamHeaders } from "./stream-refusals.js";
 import { readStreamRequest } from "./stream-request.js";
 import type { OriginRules } from "./upgrade.js";
 
@@ -23,15 +24,6 @@ export type StreamOptions = OriginRules & {
 
 /** Heartbeats go to one slot of the streams after another, so that no turn of the loop writes to all of them. */
 const HEARTBEAT_SLOTS = 64;
-/** A node that is not ready sends clients away for so long, in milliseconds. */
-const AWAY_MS = 1000;
-
-const streamHeaders = {
-  "content-type": "text/event-stream",
-  "x-accel-buffering": "no",
-  // A stream has its connection for itself, and the next one may be another node's.
-  connection: "close",
-};
 
 /** What a node keeps of a stream beside its link. */
 type Place = { readonly use: AddressUse | undefined; readonly shown: Reply["headers"]; slot: number };
@@ -174,33 +166,4 @@ function refusalOf({ refused }: Guest): StreamRefusal {
   // Who is told its place in a line comes then; the others not all at once.
   const later = reason === "draining" ? jittered(2 * retryMs) : retryMs;
   return { code: "unavailable", message: REFUSALS[reason], retryMs: later, close: undefined };
-}
-
-/**
- * `EventSource` gives up at any other status than 200, and so gets it only where it had better. Else it is told in the
- * stream when to come back.
- */
-function replyTo(refusal: StreamRefusal, shown: Reply["headers"]): Reply {
-  if (refusal.retryMs !== undefined) return away(refusal, shown);
-  const { status, headers, body } = problemOf(
-    new RequestError(refusal.code, refusal.message, STATUS[refusal.code] ?? 403),
-  );
-  return { status, headers: { ...headers, ...shown }, body };
-}
-
-const STATUS: { readonly [code: string]: number } = {
-  bad_request: 400,
-  unauthorized: 401,
-  expired: 401,
-  forbidden: 403,
-  too_large: 413,
-};
-
-function away({ code, message, retryMs = AWAY_MS, close }: StreamRefusal, shown: Reply["headers"]): Reply {
-  const rounded = Math.round(retryMs);
-  const body =
-    retryText(rounded) +
-    frameText("error", { type: "error", code, message, retryMs: rounded }) +
-    frameText("close", { code: close ?? 4101, reason: message, retryMs: rounded });
-  return { status: 200, headers: { ...streamHeaders, ...shown }, body };
 }
