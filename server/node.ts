@@ -5,10 +5,8 @@ import { isEventName, isRoomName, isTenantOrNone, kindOf, MAX_KEY_LENGTH, TENANT
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import type { Revoke } from "./access/revocations/revocation.js";
-import type { Jwks } from "./access/tokens/jwks.js";
-import type { Application } from "./application.js";
 import type { Forget } from "./cluster/asks.js";
-import type { Answered, Cluster, Count, Counts, NodeInfo } from "./cluster/cluster.js";
+import type { Answered, Count, Counts, NodeInfo } from "./cluster/cluster.js";
 import {
   type Called,
   type CallOptions,
@@ -24,19 +22,13 @@ import {
 import type { Settings } from "./config.js";
 import { comeBack, Drain } from "./drain.js";
 import { type HistoryOptions, type HistoryPage, readHistory } from "./history.js";
-import type { DecisionCache } from "./hooks/decision-cache.js";
-import type { Log } from "./log.js";
-import type { MetricsSource } from "./metrics.js";
+import type { NodeState } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
-import type { Commands } from "./queue/commands.js";
-import type { Records } from "./queue/records.js";
-import type { Revoking } from "./revoking.js";
+import { nodeNumbers } from "./node-numbers.js";
+import type { Parts } from "./parts.js";
 import { fullName } from "./room/names.js";
-import type { Rooms } from "./room/rooms.js";
 import type { PublishOptions, Server, TenantOptions } from "./running.js";
-import type { Sessions } from "./session/sessions.js";
-import type { Doors } from "./transport/doors.js";
-import type { Listener } from "./transport/listener.js";
+import { versionOf } from "./version.js";
 
 /** How long commands of the queue that are under way are waited for as the node ends, in milliseconds. */
 const COMMANDS_MS = 3000;
@@ -48,25 +40,6 @@ export async function lookUntil(done: () => boolean, until: number): Promise<voi
   while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));
 }
 
-type Parts = {
-  readonly settings: Settings;
-  readonly log: Log;
-  readonly listener: Listener;
-  readonly doors: Doors;
-  readonly rooms: Rooms;
-  readonly sessions: Sessions;
-  readonly cluster: Cluster;
-  readonly revoking: Revoking;
-  readonly jwks: Jwks | undefined;
-  readonly decisions: DecisionCache;
-  readonly application: Application;
-  readonly commands: Commands | undefined;
-  readonly records: Records | undefined;
-  readonly metrics: MetricsSource;
-  readonly failed: (error: unknown) => void;
-  readonly onClosing: () => void;
-};
-
 export class Node implements Server {
   readonly settings: Settings;
   readonly #parts: Parts;
@@ -74,14 +47,37 @@ export class Node implements Server {
   #metrics: MetricsPort | undefined;
   #closing: Promise<void> | undefined;
   #drain: Drain | undefined;
+  #state: NodeState = "starting";
 
   constructor(parts: Parts) {
     this.settings = parts.settings;
     this.#parts = parts;
   }
 
+  get state(): NodeState {
+    return this.#state;
+  }
+
+  /** What keeps it from taking clients apart from its engines: a word, or nothing. */
+  get pending(): readonly string[] {
+    if (this.#state === "ready") return [];
+    return [this.#state === "draining" ? "closing" : this.#state];
+  }
+
+  /** It is ready from now on; `false` where it has been told to end meanwhile. */
+  begin(): boolean {
+    if (this.#state !== "starting") return false;
+    this.#state = "ready";
+    return true;
+  }
+
   async listen(): Promise<void> {
-    const { listener, settings, doors, sessions, rooms, metrics, failed } = this.#parts;
+    const { listener, settings, doors, sessions, failed } = this.#parts;
+    const metrics = {
+      node: settings.node,
+      version: versionOf(),
+      numbers: () => nodeNumbers(this.#parts, this.#state),
+    };
     const { host, port, metricsPort } = settings;
     try {
       this.#port = await listener.listen(host, port);
@@ -90,12 +86,20 @@ export class Node implements Server {
       }
     } catch (error) {
       listener.stop();
-      this.#parts.decisions.close();
-      await this.#parts.records?.close(0);
-      await rooms.close();
+      await this.#letGo();
       throw error;
     }
     doors.start(sessions);
+  }
+
+  /** Ends what was opened for a node that never came to listen. */
+  async #letGo(): Promise<void> {
+    const { application, decisions, commands, records, rooms } = this.#parts;
+    await application.close(0);
+    decisions.close();
+    await commands?.close(0);
+    await records?.close(0);
+    await rooms.close();
   }
 
   get port(): number {
@@ -249,10 +253,11 @@ export class Node implements Server {
   }
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
-    const { listener, doors, rooms, sessions, cluster, revoking, jwks, log, settings, onClosing } = this.#parts;
+    const { listener, doors, rooms, sessions, cluster, revoking, jwks, log, settings } = this.#parts;
     const { decisions, commands, records } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
-    onClosing();
+    this.#state = "draining";
+    cluster.announce();
     log.info("closing", { connections: sessions.size });
     // First of all, and while clients go: other nodes have what this one has not done.
     const commandsEnded = commands?.close(Math.min(COMMANDS_MS, settings.deadlineMs / 3));

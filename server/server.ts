@@ -13,15 +13,7 @@ import { Api } from "./api/api.js";
 import { documentRoutes } from "./api/documents.js";
 import { Application, type Elsewhere } from "./application.js";
 import type { Forget } from "./cluster/asks.js";
-import {
-  type Answered,
-  Cluster,
-  type Count,
-  type Counts,
-  NODES_ROOM,
-  type NodeActions,
-  type NodeInfo,
-} from "./cluster/cluster.js";
+import { type Answered, Cluster, type Count, type Counts, NODES_ROOM, type NodeInfo } from "./cluster/cluster.js";
 import {
   type Called,
   type CallOptions,
@@ -41,10 +33,12 @@ import { type HookHeaders, type VerifyHookOptions, verifyHook } from "./hooks/si
 import { createLog, type Log } from "./log.js";
 import { nativeProblem } from "./native.js";
 import { lookUntil, Node } from "./node.js";
+import { nodeActions } from "./node-actions.js";
+import type { Parts } from "./parts.js";
 import { commandsOf, queuesOf } from "./queueing.js";
 import { observerOf, recordsOf } from "./recording.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
-import { fullName, shownName } from "./room/names.js";
+import { shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
 import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
@@ -57,6 +51,7 @@ import { Doors } from "./transport/doors.js";
 import { httpRoutes } from "./transport/http.js";
 import { ListenError, Listener } from "./transport/listener.js";
 import { isLoopback } from "./transport/upgrade.js";
+import { turnClock } from "./turn-clock.js";
 import { versionOf } from "./version.js";
 
 export { ApiError, ServerClient, type ServerClientOptions } from "./api/server-client.js";
@@ -105,32 +100,6 @@ export type ServerOptions = SettingsInput &
 
 /** How long a start waits for engines that cannot be reached yet, in milliseconds. */
 const REACHED_MS = 5000;
-/** Counts the turns of the event loop, and reads the clock once in each, while somebody asks. */
-function turnClock(): { turn(): number; now(): number } {
-  let turn = 1;
-  let now = 0;
-  let armed = false;
-  const look = (): void => {
-    if (armed) return;
-    armed = true;
-    now = performance.now();
-    setImmediate(() => {
-      turn++;
-      armed = false;
-    });
-  };
-  return {
-    turn() {
-      look();
-      return turn;
-    },
-    now() {
-      look();
-      return now;
-    },
-  };
-}
-
 /** The application says who its clients are, or their tokens do; without either nobody is asked. */
 function identitiesOf({ authenticate }: Hooks, tokens: Tokens, rules: AccessRules): Identities {
   if (authenticate !== undefined) return byHook(authenticate);
@@ -212,27 +181,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     lingerMs: settings.lingerMs,
     checkMs: settings.checkMs,
   });
-  let state: "starting" | "ready" | "closing" = "starting";
-  const actions: NodeActions = {
-    state: () => ({
-      address: server.url,
-      connections: sessions.size,
-      sessions: sessions.welcomed,
-      rooms: rooms.size,
-      problems: rooms.broker.problems(),
-      draining: state === "closing",
-    }),
-    disconnect: (user, tenant) => sessions.disconnect(user, tenant),
-    remove: (user, tenant, room) => sessions.takeOut(user, tenant, room),
-    revoke: (revocation) => revoking.revokeWritten(revocation),
-    revocations: (from, most) => revoking.list(from, most),
-    count: (room, tenant) => rooms.find(fullName(tenant, room))?.size ?? 0,
-    rooms: (ask) => rooms.list(ask),
-    members: (ask) => sessions.members(ask),
-    call: (ask, most) => sessions.call(ask, most),
-    forget: (what) => decisions.forget(what),
-    occupied: (names, asker) => application.occupancy?.take(names, asker) ?? [],
-  };
+  const actions = nodeActions(
+    () => parts,
+    () => server,
+  );
   const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);
   const { node: name, leaseMs } = settings;
   const cluster = new Cluster({ name, version: versionOf(), broker: rooms.broker, actions, usage, leaseMs, log });
@@ -260,76 +212,38 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const { maxTokenLifeMs } = settings;
   const [engine = "memory"] = enginesIn(settings);
   const revoking = new Revoking({ broker: rooms.broker, engine, revocations, maxTokenLifeMs, enforce, log });
-  const problems = (): string[] => [...(state === "ready" ? [] : [state]), ...server.problems()];
   const api = new Api({
     app: () => server,
     keys: new ApiKeys(settings.apiKeys),
     isOpen: loopback && isOpen && settings.apiKeys.length === 0,
     log,
   });
-  const { apiMaxBytes: maxBytes, origins } = settings;
-  const others = { "/v1/rooms/{room}/events": ["GET"] };
-  apiRoutes(listener, api, { maxBytes, origins, clients: doors.clients, others }, failed);
-  const { page } = settings;
-  const documents = documentRoutes(versionOf(), page);
-  listener.serve(new Map([...httpRoutes({ problems, engines: enginesIn(settings), page }), ...documents]), failed);
   const roomProblems = () => rooms.broker.problems();
   const commands = queues && commandsOf(queues, settings, { server: () => server, problems: roomProblems, log });
-  const onClosing = () => {
-    state = "closing";
-    cluster.announce();
+  const parts: Parts = {
+    ...{ settings, log, listener, doors, rooms, sessions, usage, cluster, revoking, jwks, decisions, application, api },
+    ...{ commands, records, failed },
   };
-  const numbers = () => ({
-    state: state === "closing" ? ("draining" as const) : state,
-    connections: sessions.size,
-    sessions: sessions.welcomed,
-    handshakes: sessions.handshakes,
-    streams: doors.streams.open,
-    clientRequests: doors.clients.count,
-    refused: doors.entrance.refused,
-    limited: usage.refused,
-    requests: api.requests,
-    rooms: rooms.size,
-    publishedBytes: doors.publishedBytes,
-    logReads: rooms.logReads,
-    strays: rooms.strays,
-    problems: rooms.broker.problems().length + (commands?.problems().length ?? 0),
-    hooks: application.numbers(),
-    decisions: decisions.numbers,
-    commands: commands?.numbers(),
-    records: records?.numbers,
-    drain: { left: state === "closing" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
-  });
-  const metrics = { node: name, version: versionOf(), numbers };
-  const server = new Node({
-    settings,
-    log,
-    listener,
-    doors,
-    rooms,
-    sessions,
-    cluster,
-    revoking,
-    jwks,
-    decisions,
-    application,
-    commands,
-    records,
-    metrics,
-    failed,
-    onClosing,
-  });
+  const server = new Node(parts);
+  serveHttp(parts, server);
   await server.listen();
   records?.start();
   await Promise.all([reached(rooms.broker, log), jwks?.start()]);
   await revoking.start();
-  if (state === "starting") {
-    state = "ready";
-    commands?.start();
-  }
+  if (server.begin()) commands?.start();
   // It goes on trying by itself where the engine is away.
   void cluster.start();
   return server;
+}
+
+/** Everything that is answered over HTTP, but for what clients ask: streams are at the doors. After the WebSocket route. */
+function serveHttp({ settings, listener, api, doors, failed }: Parts, server: Node): void {
+  const { apiMaxBytes: maxBytes, origins, page } = settings;
+  const others = { "/v1/rooms/{room}/events": ["GET"] };
+  apiRoutes(listener, api, { maxBytes, origins, clients: doors.clients, others }, failed);
+  const problems = (): string[] => [...server.pending, ...server.problems()];
+  const routes = httpRoutes({ problems, engines: enginesIn(settings), page });
+  listener.serve(new Map([...routes, ...documentRoutes(versionOf(), page)]), failed);
 }
 
 /** What all kinds of rooms together ask of the engines. Kinds that are not named have the rules of `*`. */
