@@ -111,7 +111,10 @@ export class Post {
     });
     this.#request = request;
     request.on("response", (response) => this.#read(response, resolve));
-    request.on("upgrade", (response) => this.#read(response, resolve));
+    request.on("upgrade", (response, socket) => {
+      socket.destroy();
+      this.#read(response, resolve);
+    });
     request.on("error", (error: NodeJS.ErrnoException) => {
       if (this.#ended !== undefined) return;
       // The other side closed an idle connection just as it was used again: it has read nothing of this.

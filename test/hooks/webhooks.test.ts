@@ -100,6 +100,33 @@ test("a wrong answer is the application's fault: told in the log with its field,
   }
 });
 
+test("an answer that nests without end, or has names that mean something to JavaScript, ends nothing", async (t) => {
+  const deep = `${"[".repeat(30_000)}${"]".repeat(30_000)}`;
+  const raw: { readonly [token: string]: string } = {
+    deep: `{"user":"ada","info":${deep}}`,
+    rooms: `{"user":"ada","rooms":${deep}}`,
+    proto: '{"__proto__":{"user":"eve"},"constructor":{"user":"eve"},"user":"ada","info":{"__proto__":{"a":1}}}',
+    inherited: '{"__proto__":{"allow":false,"user":"eve"}}',
+  };
+  const application = await HttpApplication.start(t, ({ body }) => {
+    if (body["type"] === "call") return (response) => response.end(`{"data":${deep}}`);
+    return (response) => response.end(raw[String(body["token"])]);
+  });
+  for (const hookCacheSize of [0, 100]) {
+    const server = await startServer(t, { ...application.asked("connect", "call"), hookCacheSize });
+    for (const token of ["deep", "rooms"]) {
+      const client = await connect(t, server, { hello: false });
+      const answer = await client.request({ type: "hello", token });
+      if (answer.type === "error") assert.equal(answer.code, "internal");
+    }
+    const proto = await connect(t, server, { hello: { token: "proto" } });
+    assert.equal(proto.welcome.user, "ada");
+    assert.equal((await connect(t, server, { hello: { token: "inherited" } })).welcome.user, undefined);
+    assert.equal((await proto.refusal({ type: "call", method: "m", data: 1 })).code, "internal");
+    await proto.ping();
+  }
+});
+
 test("rules and tokens hold as ever: the join hook is asked about what they leave open", async (t) => {
   const may = (allow: boolean) => ({ allow });
   const application = await HttpApplication.start(
