@@ -85,7 +85,7 @@ test("a backend in Python publishes by the queue on NATS", { timeout: TEST_MS },
   const server = await startServer(t, { secret: SECRET, nats: [nats.url], queue: "nats" });
   await eventually(() => server.problems().length === 0);
   const { stdout } = await python("queue.py", ["chat:1", "hello"], { ROOMCAST_NATS: nats.url });
-  assert.match(stdout, /^in the queue as \d+\n$/);
+  assert.match(stdout, /^in the queue as \d+ of roomcast-commands\n$/);
   await eventually(async () => (await server.history("chat:1")).events?.length === 1);
   const { events = [] } = await server.history("chat:1");
   assert.deepEqual(

@@ -25,7 +25,6 @@ export const QUICK: WorkQueueOptions = { prefetch: 20, ackMs: 30_000, deadAgeMs:
 export const KEPT: RecordLogOptions = { max: 10_000, ageMs: 3_600_000 };
 
 export const bytesOf = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
-export const idsOf = (commands: readonly TakenCommand[]): readonly string[] => commands.map(({ id }) => id);
 
 /** What a node was given; the bytes copied, as they hold only until the command is settled. */
 export type Seen = { readonly id: string; readonly text: string; readonly tries: number; readonly at: number };

@@ -37,6 +37,11 @@ const HEADERS_BYTES = 4096;
 /** The pause before an outcome that did not arrive is told again on the same connection, in milliseconds. */
 const TELL_AGAIN_MS = 500;
 const LOOK_MS = 10;
+/**
+ * After an outage nothing is taken for so long, in milliseconds: nodes come back within a second, and those that have
+ * outcomes to tell go first, or what they have done would be given out again.
+ */
+const AFTER_OUTAGE_MS = 1500;
 const NOTHING = Buffer.alloc(0);
 
 /** A command in hand: taken, and its outcome not told yet. */
@@ -66,6 +71,8 @@ export class NatsWorkQueue implements WorkQueue {
   readonly #inHand = new Map<number, InHand>();
   readonly #extendTimer: NodeJS.Timeout;
   #take: Take | undefined;
+  #wasLost = false;
+  #isWaiting = false;
   #closing = false;
 
   constructor(servers: readonly NatsServer[], options: NatsQueueOptions, work: WorkQueueOptions) {
@@ -74,7 +81,10 @@ export class NatsWorkQueue implements WorkQueue {
     this.#link = new QueueLink("queue", servers, options, {
       setUp: ({ jetstream }) => this.#setUp(jetstream, options),
       ready: () => this.#ready(),
-      lost: () => this.#pulls.clear(),
+      lost: () => {
+        this.#pulls.clear();
+        this.#wasLost = true;
+      },
     });
     const at = {
       subject: `$JS.API.CONSUMER.MSG.NEXT.${this.#commands}.${CONSUMER}`,
@@ -139,12 +149,20 @@ export class NatsWorkQueue implements WorkQueue {
     for (const command of this.#inHand.values()) {
       if (command.outcome !== undefined) void this.#tell(command, command.outcome);
     }
+    if (this.#wasLost && !this.#isWaiting) {
+      this.#isWaiting = true;
+      setTimeout(() => {
+        this.#isWaiting = false;
+        this.#pull();
+      }, AFTER_OUTAGE_MS).unref();
+    }
+    this.#wasLost = false;
     this.#pull();
   }
 
   /** Asks for as many as there is room for, once that is worth a pull. */
   #pull(): void {
-    if (this.#closing || this.#take === undefined || !this.#link.isReady) return;
+    if (this.#closing || this.#isWaiting || this.#take === undefined || !this.#link.isReady) return;
     const { prefetch } = this.#options;
     const { asked } = this.#pulls;
     const free = prefetch - this.#inHand.size - asked;
