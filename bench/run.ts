@@ -34,6 +34,7 @@ const programs: readonly Program[] = [
   { key: "httpPublish", file: "http-publish", quick: ["--requests", "5000", "--rounds", "3"] },
   { key: "permissions", file: "permissions", quick: ["--checks", "2000", "--rounds", "5"] },
   { key: "limits", file: "limits", quick: ["--publishes", "20000", "--addresses", "10000", "--rounds", "5"] },
+  { key: "hookCache", file: "hook-cache", quick: ["--joins", "1000", "--rounds", "2"] },
   { key: "hooks", file: "hooks", quick: ["--downMs", "2000", "--timeoutMs", "500", "--retryMs", "500"] },
   { key: "publishRedis", file: "publish-redis", quick: ["--seconds", "0.1", "--rounds", "3"] },
   { key: "publishNats", file: "publish-nats", quick: ["--seconds", "0.1", "--rounds", "3"] },

@@ -256,6 +256,23 @@ export type HooksResult = {
   readonly rows: readonly HooksRow[];
 };
 
+export type HookCacheRow = {
+  readonly answers: string;
+  readonly joinsPerSecond: number;
+  /** The server's CPU for a join and the leave after it. */
+  readonly cpuUsPerJoin: number;
+  /** How many questions reached the application. */
+  readonly questionsPerThousandJoins: number;
+};
+export type HookCacheResult = {
+  readonly program: "hook-cache";
+  readonly clients: number;
+  readonly rooms: number;
+  readonly joins: number;
+  readonly rounds: number;
+  readonly rows: readonly HookCacheRow[];
+};
+
 /** Of one run: a program that failed has no result. */
 export type Results = {
   readonly fanOut?: FanOutResult;
@@ -271,4 +288,5 @@ export type Results = {
   readonly tokenHello?: TokenHelloResult;
   readonly httpPublish?: HttpPublishResult;
   readonly hooks?: HooksResult;
+  readonly hookCache?: HookCacheResult;
 };

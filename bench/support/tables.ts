@@ -160,6 +160,24 @@ function httpPublishTable({ httpPublish }: Results): Table[] {
   ];
 }
 
+function hookCacheTable({ hookCache }: Results): Table[] {
+  if (hookCache === undefined) return [];
+  const rows = hookCache.rows.map((row) => [
+    row.answers,
+    number(row.joinsPerSecond),
+    number(row.cpuUsPerJoin, 1),
+    number(row.questionsPerThousandJoins, 1),
+  ]);
+  return [
+    {
+      program: "hook-cache",
+      title: "Joins that the application decides",
+      note: `${hookCache.rounds} rounds of ${number(hookCache.joins)} joins, each followed by a leave, of ${hookCache.clients} clients in ${hookCache.rooms} rooms.`,
+      rows: [["the application's answers are", "joins/s", "CPU per join, µs", "questions per 1,000 joins"], ...rows],
+    },
+  ];
+}
+
 function sizeTable({ size }: Results): Table[] {
   if (size === undefined) return [];
   const rows = size.rows.map((row) => [`\`${row.entry}\``, number(row.minifiedBytes), number(row.gzipBytes)]);
@@ -231,6 +249,7 @@ export function tablesOf(results: Results, verdicts: readonly Verdict[]): readon
     ...tokenHelloTable(results),
     ...httpPublishTable(results),
     ...hooksTable(results),
+    ...hookCacheTable(results),
     ...sizeTable(results),
     ...permissionsTable(results),
     ...limitsTable(results),

@@ -4,6 +4,7 @@ import { contestants } from "../../bench/support/dialects.js";
 import type {
   ConnectResult,
   FanOutResult,
+  HookCacheResult,
   HooksResult,
   HttpPublishResult,
   IdleResult,
@@ -93,4 +94,17 @@ test("http-publish has every request of every way answered", async () => {
     ],
   );
   for (const row of rows) assert.ok(row.cpuUsPerEvent > 0 && row.eventsPerCoreSecond > 0, JSON.stringify(row));
+});
+
+test("hook-cache asks the application about every join, or once about each room", async () => {
+  const flags = ["--clients", "3", "--rooms", "5", "--joins", "60", "--rounds", "2"];
+  const { rows } = lineOf<HookCacheResult>(await play("hook-cache", ...flags));
+  assert.deepEqual(
+    rows.map(({ answers, questionsPerThousandJoins }) => [answers, questionsPerThousandJoins]),
+    [
+      ["not remembered", 1000],
+      ["remembered", 0],
+    ],
+  );
+  for (const row of rows) assert.ok(row.joinsPerSecond > 0 && row.cpuUsPerJoin > 0, JSON.stringify(row));
 });
