@@ -292,15 +292,14 @@ export class NatsWorkQueue implements WorkQueue {
   }
 
   async numbers(): Promise<QueueNumbers> {
-    type Consumer = { readonly num_ack_pending: number };
+    type Consumer = { readonly num_pending: number; readonly num_ack_pending: number };
     return this.#link.ask(async (jetstream) => {
-      const [commands, dead, consumer] = await Promise.all([
-        jetstream.info(this.#commands),
+      // Of the consumer, not of the stream: one of several servers may keep what was acknowledged (2.9 does).
+      const [dead, consumer] = await Promise.all([
         jetstream.info(this.#dead),
         jetstream.call<Consumer>(`CONSUMER.INFO.${this.#commands}.${CONSUMER}`),
       ]);
-      const underWay = consumer.num_ack_pending;
-      const waiting = Math.max(0, (commands?.state.messages ?? 0) - underWay);
+      const { num_pending: waiting, num_ack_pending: underWay } = consumer;
       return { waiting, underWay, dead: dead?.state.messages ?? 0 };
     });
   }
