@@ -88,7 +88,7 @@ export class Api {
   #done(operation: Operation, answer: object): Answer {
     this.#count(operation, 200);
     const status = operation.isPartial?.(answer) === true ? 207 : 200;
-    return { status, headers: JSON_HEADERS, body: JSON.stringify(answer) };
+    return { status, headers: JSON_HEADERS, body: operation.print?.(answer) ?? JSON.stringify(answer) };
   }
 
   /** The answer for what went wrong. */

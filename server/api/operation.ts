@@ -52,6 +52,8 @@ export type Operation = Described & {
   readonly answer: z.ZodType;
   /** Whether a part of what was asked for was not done: the answer's status is 207 then. */
   isPartial?(answer: object): boolean;
+  /** The answer as JSON, where that is known to be quicker by hand. */
+  print?(answer: object): string;
   /** Rejects with `ProtocolError`, `Refusal` and `EngineError`. */
   run(app: Application, input: object, request: Request): Promise<object>;
 };

@@ -57,6 +57,7 @@ export const publish = define({
   query: none,
   body: object({ ...event_, key: key.optional(), tenant: tenant.optional() }),
   answer: published,
+  print: printed,
   run(app, { room, event, data, from, key, tenant }, { caller, key: requestKey }) {
     const options = { from, key: key ?? requestKey, tenant: tenantOf(caller, tenant) };
     return app.publish(room, event, data, options).then(answerOf);
@@ -122,6 +123,12 @@ export const batch = define({
     );
   },
 });
+
+/** This answer is the most frequent of all; an epoch is made by an engine, of letters and digits. */
+function printed(answer: object): string {
+  const { position } = answer as { readonly position?: Position };
+  return position === undefined ? "{}" : `{"position":{"epoch":"${position.epoch}","offset":${position.offset}}}`;
+}
 
 const answerOf = (position: Position | undefined): { position?: Position } =>
   position === undefined ? {} : { position };
