@@ -39,13 +39,17 @@ async function applicationOf(cacheMs: number, closing: Closing): Promise<{ url: 
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`, asked: () => asked };
 }
 
-/** Sends a frame, and resolves with the answer's type. */
+/** Sends a frame, and resolves with the type of its answer; heartbeats come when they come. */
 function ask(socket: WebSocket, frame: object): Promise<string> {
-  return new Promise((resolve, reject) => {
-    socket.once("message", (data) => resolve((JSON.parse(String(data)) as { type: string }).type));
+  const answered = new Promise<string>((resolve, reject) => {
+    socket.on("message", (data) => {
+      const { type } = JSON.parse(String(data)) as { type: string };
+      if (type !== "heartbeat") resolve(type);
+    });
     socket.once("close", () => reject(new Error("the server closed a connection")));
-    socket.send(JSON.stringify(frame));
-  }).finally(() => socket.removeAllListeners()) as Promise<string>;
+  });
+  socket.send(JSON.stringify(frame));
+  return answered.finally(() => socket.removeAllListeners());
 }
 
 async function wayOf(name: string, cacheMs: number, closing: Closing): Promise<Way> {
