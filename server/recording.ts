@@ -7,7 +7,7 @@ import type { Log } from "./log.js";
 import type { NodeName } from "./queue/entries.js";
 import type { RecordedFrom } from "./queue/recording.js";
 import { Records } from "./queue/records.js";
-import { OWN, shownName } from "./room/names.js";
+import { OWN, shownName, tenantOf } from "./room/names.js";
 import type { SessionObserver } from "./session/sessions.js";
 
 /** Which rooms are recorded, by their kind. */
@@ -21,8 +21,6 @@ function recordedFrom(settings: Settings): RecordedFrom {
     return history.size === 0 || engine === "memory" ? "publish" : "log";
   };
 }
-
-const tenantOf = (room: string): string => room.slice(0, Math.max(0, room.length - shownName(room).length - 1));
 
 /** `undefined` where nothing is to be told. `nodes`: how many there are. */
 export function recordsOf(
