@@ -63,11 +63,12 @@ const firstLine = (error: unknown): string =>
 /** Says where it listens and what a person should know of it. The first line carries the address for programs, too. */
 function announce({ url, port, metricsUrl }: Running, settings: Settings, log: Log): void {
   log.info(`listening on ${url}`, { url, port, metricsUrl, node: settings.node, pid: process.pid });
-  if (!checksTokens(settings)) {
-    const reach = isLoopback(settings.host)
-      ? "loopback only, anyone on this machine may connect"
-      : "anyone may connect";
-    log.warn(`NO SECRET CONFIGURED: ${reach}`);
+  const { hooks, apiKeys } = settings;
+  if (!checksTokens(settings) && hooks.connect === undefined) {
+    const isApiOpen = apiKeys.length === 0 && hooks.join === undefined;
+    const what = isApiOpen ? "connect and use the HTTP API" : "connect";
+    const reach = isLoopback(settings.host) ? "loopback only, anyone on this machine may" : "anyone may";
+    log.warn(`NO SECRET CONFIGURED: ${reach} ${what}`);
   }
   const [engine] = enginesIn(settings);
   if (engine === "memory") {

@@ -47,7 +47,9 @@ async function deafClient(t: TestContext, port: number): Promise<Socket> {
 test("on port 0 its first line carries the address for programs, and it says loudly that there is no secret", async (t) => {
   const { command, url, port } = await started(t);
   assert.equal(url, `http://127.0.0.1:${port}`);
-  const warning = await command.line(/^NO SECRET CONFIGURED: loopback only, anyone on this machine may connect$/);
+  const warning = await command.line(
+    /^NO SECRET CONFIGURED: loopback only, anyone on this machine may connect and use the HTTP API$/,
+  );
   assert.equal(warning.level, "warn");
   await command.line(/^memory engine: /);
   assert.ok((await command.line(/^start page at /)).message.includes(url));
