@@ -116,7 +116,10 @@ test("a failover that is asked for costs nothing", async (t) => {
   await eventually(() => follower.told.length > count + 5, "nothing is delivered any more");
   const [published] = await stop();
   const expected = Array.from({ length: published as number }, (_, value) => value);
-  await eventually(() => follower.seen.get("room:1")?.length === expected.length);
+  await eventually(() => {
+    follower.check("room:1");
+    return follower.seen.get("room:1")?.length === expected.length;
+  });
   assert.deepEqual(follower.seen.get("room:1"), expected);
 });
 

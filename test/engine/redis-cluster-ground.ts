@@ -148,6 +148,11 @@ export class Follower {
     this.#isClosed = true;
   }
 
+  /** What rooms do now and then: an event that is lost before a silence shows by nothing else. */
+  check(room: string): void {
+    this.#repair(room);
+  }
+
   async join(room: string): Promise<void> {
     await this.broker.subscribe(room, KEPT);
     const { position } = await this.broker.history(room, {}, 0, KEPT);
