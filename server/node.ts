@@ -1,11 +1,12 @@
 /** A running node, as the application has it. */
 import { ProtocolError } from "../protocol/codes.js";
 import { describe, isKey, isUser, MAX_USER_LENGTH } from "../protocol/fields.js";
-import { isEventName, isRoomName, isTenantOrNone, kindOf, MAX_KEY_LENGTH, TENANT_TEXT } from "../protocol/names.js";
+import { isEventName, kindOf, MAX_KEY_LENGTH } from "../protocol/names.js";
 import { Payload } from "../protocol/payload.js";
 import type { Position } from "../protocol/positions.js";
 import type { Revoke } from "./access/revocations/revocation.js";
 import type { Forget } from "./cluster/asks.js";
+import { checkRoom, checkTenant } from "./cluster/checks.js";
 import type { Answered, Count, Counts, NodeInfo } from "./cluster/cluster.js";
 import {
   type Called,
@@ -142,12 +143,10 @@ export class Node implements Server {
 
   #publish(room: string, event: string, data: unknown, options: PublishOptions): Promise<Position | undefined> {
     const { rooms, sessions } = this.#parts;
-    if (!isRoomName(room)) throw new ProtocolError("room", "a room's name", describe(room));
+    checkRoom(room);
     if (!isEventName(event)) throw new ProtocolError("event", "an event's name", describe(event));
     const { key, from, tenant = "" } = options;
-    if (!isTenantOrNone(tenant)) {
-      throw new ProtocolError("tenant", TENANT_TEXT, describe(tenant));
-    }
+    checkTenant(tenant);
     if (key !== undefined && !isKey(key)) {
       throw new ProtocolError("key", `1 to ${MAX_KEY_LENGTH} characters`, describe(key));
     }

@@ -3,15 +3,18 @@ import { docsPage } from "./docs-page.js";
 import { openApi } from "./openapi.js";
 import type { Answer } from "./problems.js";
 
+/** Makes it when it is first asked for, and no second time. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
 /** What is answered at each path; made when somebody first asks. */
 export function documentRoutes(version: string, page: boolean): ReadonlyMap<string, () => Answer> {
-  const once = (make: () => Answer): (() => Answer) => {
-    let made: Answer | undefined;
-    return () => {
-      made ??= make();
-      return made;
-    };
-  };
+  const document = once(() => openApi(version));
   const routes = new Map<string, () => Answer>();
   const headers = {
     "content-type": "application/json",
@@ -22,10 +25,10 @@ export function documentRoutes(version: string, page: boolean): ReadonlyMap<stri
   };
   routes.set(
     "/openapi.json",
-    once(() => ({ status: 200, headers, body: `${JSON.stringify(openApi(version), undefined, 2)}\n` })),
+    once(() => ({ status: 200, headers, body: `${JSON.stringify(document(), undefined, 2)}\n` })),
   );
   const shown = once(() => {
-    const { html, headers } = docsPage(openApi(version));
+    const { html, headers } = docsPage(document());
     return { status: 200, headers, body: html };
   });
   if (page) routes.set("/docs", shown);

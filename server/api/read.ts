@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ProtocolError } from "../../protocol/codes.js";
 import { describe } from "../../protocol/fields.js";
 import type { Operation } from "./operation.js";
-import { type FieldError, InputError } from "./problems.js";
+import { type FieldError, InputError, RequestError } from "./problems.js";
 
 /** The most fields that an answer names. */
 const MOST_NAMED = 20;
@@ -93,4 +93,11 @@ export function readQuery(text: string, shape: z.ZodObject): Fields {
     fields[name] = isNumber && DIGITS.test(value) ? Number(value) : value;
   }
   return fields;
+}
+
+/** Throws `RequestError` for a body of another type: a form on another site's page can send those without being asked whether it may. */
+export function checkJsonType(type: string): void {
+  if (/^application\/json\s*(;|$)/i.test(type)) return;
+  const got = type === "" ? "nothing" : JSON.stringify(type.slice(0, 64));
+  throw new RequestError("bad_request", `content-type: expected application/json, got ${got}`, 415);
 }

@@ -7,7 +7,7 @@ import { showsKey } from "../api/callers.js";
 import type { Operation } from "../api/operation.js";
 import { operations } from "../api/operations.js";
 import { type Answer, RequestError } from "../api/problems.js";
-import { NO_FIELDS } from "../api/read.js";
+import { checkJsonType, NO_FIELDS } from "../api/read.js";
 import { BodyError } from "./body.js";
 import type { Exchange } from "./exchange.js";
 import type { Listener, Method } from "./listener.js";
@@ -135,10 +135,7 @@ class ApiRoutes {
       throw new RequestError("forbidden", "origin: expected a page of this machine, or none", 403);
     }
     if (operation.method !== "post" || !(hasBody || isOpen)) return;
-    const type = exchange.header("content-type");
-    if (/^application\/json\s*(;|$)/i.test(type)) return;
-    const got = type === "" ? "nothing" : JSON.stringify(type.slice(0, 64));
-    throw new RequestError("bad_request", `content-type: expected application/json, got ${got}`, 415);
+    checkJsonType(exchange.header("content-type"));
   }
 
   #isOfThisMachine(exchange: Exchange): boolean {

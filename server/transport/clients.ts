@@ -1,6 +1,7 @@
 /** Requests of clients over HTTP: one each, answered, and forgotten. With a stream beside them they need no WebSocket. */
 import { ProtocolError } from "../../protocol/codes.js";
 import { problemOf, RequestError } from "../api/problems.js";
+import { checkJsonType } from "../api/read.js";
 import { Brief } from "../session/brief.js";
 import type { Registry } from "../session/session.js";
 import { forwardedFor } from "./client-address.js";
@@ -96,7 +97,7 @@ export class ClientRequests {
     };
     try {
       const client = this.#pages.read(exchange, reads);
-      if (!reads) checkType(exchange);
+      if (!reads) checkJsonType(exchange.header("content-type"));
       this.#asked(exchange, client, frameOf).then(
         (body) => exchange.answer({ status: 200, headers: { ...JSON_TYPE, ...shown }, body }, this.#onError),
         refuse,
@@ -146,12 +147,4 @@ export class ClientRequests {
     const fields = JSON.stringify({ ...own, id: Brief.request }).slice(1);
     return inner === "" ? `{${fields}` : `{${inner},${fields}`;
   }
-}
-
-/** A form on another site's page can send other types without being asked whether it may. */
-function checkType(exchange: Exchange): void {
-  const type = exchange.header("content-type");
-  if (/^application\/json\s*(;|$)/i.test(type)) return;
-  const got = type === "" ? "nothing" : JSON.stringify(type.slice(0, 64));
-  throw new RequestError("bad_request", `content-type: expected application/json, got ${got}`, 415);
 }
