@@ -3,6 +3,7 @@ import type { Settings } from "./config.js";
 import { circuitStates } from "./hooks/circuit.js";
 import type { Decisions } from "./hooks/decisions.js";
 import { hookResults } from "./hooks/endpoint.js";
+import type { RingOf } from "./hooks/homes.js";
 import type { Hooks } from "./hooks/hooks.js";
 import { Occupancy, type OccupancyOptions } from "./hooks/occupancy.js";
 import { type HookName, hookNames, parseHookUrl } from "./hooks/settings.js";
@@ -32,6 +33,8 @@ export type Elsewhere = {
   readonly nodes: OccupancyOptions["nodes"];
   /** Whether the other nodes cannot be heard now. */
   readonly isCutOff: () => boolean;
+  /** Which of some nodes has a room; there where the hook `rooms` is. */
+  readonly ring: RingOf | undefined;
   /** What other nodes say to these reports of rooms. Rejects where they cannot be asked now. */
   readonly ask: (reports: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
 };
@@ -93,7 +96,8 @@ export class Application {
       const tenant = tenantOf(name);
       telling?.tell(name, (id) => bodyOf(type, id, { room, ...(tenant === "" ? {} : { tenant }) }));
     };
-    this.occupancy = telling && new Occupancy({ ...elsewhere, tell, log });
+    const { ring } = elsewhere;
+    this.occupancy = telling && ring && new Occupancy({ ...elsewhere, ring, tell, log });
     for (const name of hookNames) {
       const { url, whenDown = "refuse" } = hooks[name] ?? {};
       if (url !== undefined) log.info("a hook", { hook: name, host: parseHookUrl(url).host, whenDown });

@@ -15,28 +15,14 @@ import { parseRedisShard } from "./engine/redis/address.js";
 import { hookFields, hookNames, hookSettings } from "./hooks/settings.js";
 import { nearest } from "./nearest.js";
 import { type KindRules, resolveKinds } from "./room/rules.js";
+import { KIND_NAME, parsedBy, whole } from "./schemas.js";
 import { parseAddressRange } from "./transport/client-address.js";
 import { isLoopback } from "./transport/upgrade.js";
-
-const whole = (min: number, max: number, expected = `a whole number from ${min} to ${max}`) => {
-  return z.int(expected).min(min, expected).max(max, expected);
-};
 
 const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
   z.enum(words, `one of ${words.join(", ")}`);
 
 const text = (pattern: RegExp, expected: string) => z.string(expected).regex(pattern, expected);
-
-/** A string that `parse` takes; what it throws says what was expected. */
-const parsedBy = (parse: (text: string) => unknown) =>
-  z.string("a string").superRefine((given, context) => {
-    try {
-      parse(given);
-    } catch (error) {
-      const expected = error instanceof Error ? error.message.replace(/^expected /, "") : "something else";
-      context.addIssue({ code: "custom", message: expected });
-    }
-  });
 
 /** Throws where there is no file that can be read. */
 function readSome(path: string): void {
@@ -194,7 +180,7 @@ export const settings = z.strictObject({
       'The origins of the web pages that may connect, scheme://host[:port] each, or "*" for any; without any, pages of the server\'s own host. Programs that are not browsers send no origin and are not asked for one.',
     ),
   kinds: z
-    .record(text(/^(\*|[A-Za-z0-9_.@/-]{1,128})$/, KIND), kindRules, "an object of kinds and their rules")
+    .record(text(KIND_NAME, KIND), kindRules, "an object of kinds and their rules")
     .default({})
     .describe(
       'The rules of rooms by their kind, the part of the name before the first ":". What a kind leaves out comes from "*", then from the defaults.',

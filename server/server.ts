@@ -28,6 +28,7 @@ import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine, openStore } from "./engine/open.js";
 import type { HistoryOptions, HistoryPage } from "./history.js";
 import { DecisionCache } from "./hooks/decision-cache.js";
+import type { RingOf } from "./hooks/homes.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { type HookHeaders, type VerifyHookOptions, verifyHook } from "./hooks/signature.js";
 import { createLog, type Log } from "./log.js";
@@ -142,6 +143,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     id: () => cluster.id,
     nodes: () => cluster.nodes(),
     isCutOff: () => rooms.broker.problems().length > 0,
+    ring: await ringOfNodes(settings),
     ask: async (names) => (await occupiedElsewhere(cluster, names)).occupied,
   };
   const application = new Application(
@@ -244,6 +246,13 @@ function serveHttp({ settings, listener, api, doors, failed }: Parts, server: No
   const problems = (): string[] => [...server.pending, ...server.problems()];
   const routes = httpRoutes({ problems, engines: enginesIn(settings), page });
   listener.serve(new Map([...routes, ...documentRoutes(versionOf(), page)]), failed);
+}
+
+/** Rooms have nodes that keep count of them as they have shards. Loaded only where somebody is told of the counts. */
+async function ringOfNodes({ hooks }: Settings): Promise<RingOf | undefined> {
+  if (hooks.rooms === undefined) return undefined;
+  const { Ring } = await import("./engine/ring.js");
+  return (nodes) => new Ring(nodes.map((name) => ({ name, weight: 1 })));
 }
 
 /** What all kinds of rooms together ask of the engines. Kinds that are not named have the rules of `*`. */

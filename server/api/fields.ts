@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MAX_USER_LENGTH } from "../../protocol/fields.js";
 import { MAX_KEY_LENGTH, TENANT_TEXT } from "../../protocol/names.js";
+import { whole } from "../schemas.js";
 
 const ROOM = "1 to 128 characters of A-Z a-z 0-9 _ - . : @ /";
 const EVENT = "1 to 64 characters of A-Z a-z 0-9 _ - . : @ /";
@@ -14,12 +15,6 @@ export const object = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObj
 
 /** For operations whose path, query or body has nothing in it. */
 export const none = object({});
-
-/** A whole number of a range. */
-export const whole = (min: number, max: number) => {
-  const expected = `a whole number from ${min} to ${max}`;
-  return z.int(expected).min(min, expected).max(max, expected);
-};
 
 export const room = z
   .string(ROOM)

@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { ProtocolError } from "../../protocol/codes.js";
 import type { Revoke } from "../access/revocations/revocation.js";
+import { whole } from "../schemas.js";
 import type { Application } from "./application.js";
-import { answered, count, data, event, none, object, room, tenant, time, user, whole } from "./fields.js";
+import { answered, count, data, event, none, object, room, tenant, time, user } from "./fields.js";
 import { define, refuseTenants, tenantOf } from "./operation.js";
 
 const whose = { tenant: tenant.optional() };

@@ -1,42 +1,29 @@
-/** Which node keeps count of a room: by rendezvous hashing over the nodes that are there. */
+/** Which node keeps count of a room. */
 
-/** FNV-1a, 32 bits. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return hash >>> 0;
-}
-
-/** Spreads what two hashes have in common over all bits. */
-function mixed(a: number, b: number): number {
-  let hash = Math.imul(a ^ Math.imul(b, 0x9e3779b1), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
-}
+/** Says which of some nodes has a room; all nodes find the same one. */
+export type RingOf = (nodes: readonly string[]) => { of(room: string): string };
 
 export class Homes {
-  #nodes: readonly { readonly id: string; readonly hash: number }[] = [];
+  readonly #ringOf: RingOf;
+  #nodes = "";
+  #ring: ReturnType<RingOf> | undefined;
+
+  constructor(ringOf: RingOf) {
+    this.#ringOf = ringOf;
+  }
 
   /** Takes the instances that are there now; whether that is a change. */
   update(ids: readonly string[]): boolean {
     const sorted = [...ids].sort();
-    if (sorted.join() === this.#nodes.map(({ id }) => id).join()) return false;
-    this.#nodes = sorted.map((id) => ({ id, hash: hashOf(id) }));
+    const nodes = sorted.join();
+    if (nodes === this.#nodes) return false;
+    this.#nodes = nodes;
+    this.#ring = sorted.length === 0 ? undefined : this.#ringOf(sorted);
     return true;
   }
 
   /** `undefined` where nobody is there. */
   of(room: string): string | undefined {
-    const hash = hashOf(room);
-    let best: string | undefined;
-    let most = -1;
-    for (const node of this.#nodes) {
-      const score = mixed(hash, node.hash);
-      if (score > most) {
-        most = score;
-        best = node.id;
-      }
-    }
-    return best;
+    return this.#ring?.of(room);
   }
 }

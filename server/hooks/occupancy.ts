@@ -10,7 +10,7 @@
  */
 import type { Log } from "../log.js";
 import { Census, type Report } from "./census.js";
-import { Homes } from "./homes.js";
+import { Homes, type RingOf } from "./homes.js";
 
 /** What this node has to report of a room. */
 type Place = {
@@ -30,6 +30,8 @@ export type OccupancyOptions = {
   readonly id: () => string;
   /** The instances of all nodes that are there, this one among them; one that drains is no room's home where there are others. */
   readonly nodes: () => readonly { readonly id: string; readonly draining: boolean }[];
+  /** Which of the nodes has a room. */
+  readonly ring: RingOf;
   /** Whether the other nodes cannot be heard now, so that nobody is missed who gives no sign of life. */
   readonly isCutOff: () => boolean;
   /**
@@ -63,7 +65,7 @@ const SLICE = 5000;
 
 export class Occupancy {
   readonly #options: OccupancyOptions;
-  readonly #homes = new Homes();
+  readonly #homes: Homes;
   readonly #census: Census;
   /** When it was looked last, and when the others could not be heard last. */
   #lookedAt = performance.now();
@@ -84,6 +86,7 @@ export class Occupancy {
 
   constructor(options: OccupancyOptions) {
     this.#options = options;
+    this.#homes = new Homes(options.ring);
     this.#census = new Census({ tell: options.tell, graceMs: options.graceMs ?? GRACE_MS });
     this.#looking = setInterval(() => this.#look(), options.lookMs ?? LOOK_MS).unref();
   }

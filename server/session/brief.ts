@@ -21,12 +21,18 @@ export type Asking = {
   readonly session: string | undefined;
 };
 
+/** The word for a close without an error before it. */
+export function wordOf(code: CloseCode): ErrorCode {
+  if (code === closeCodes.expired) return "expired";
+  if (code === closeCodes.protocolError) return "bad_request";
+  return afterClose(code) === "never" ? "unauthorized" : "unavailable";
+}
+
 /** What a close says of why there is no answer. */
 function refusalOf(code: CloseCode, reason: string): Refusal {
-  if (code === closeCodes.expired) return new Refusal("expired", reason);
-  if (code === closeCodes.protocolError) return new Refusal("bad_request", reason);
-  if (afterClose(code) === "never") return new Refusal("unauthorized", reason);
-  return new Refusal("unavailable", "the server cannot do it now: try again", retryMsIn(reason) ?? 1000);
+  const word = wordOf(code);
+  if (word !== "unavailable") return new Refusal(word, reason);
+  return new Refusal(word, "the server cannot do it now: try again", retryMsIn(reason) ?? 1000);
 }
 
 /** When to come back, as a close's reason says it. */

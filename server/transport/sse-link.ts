@@ -3,14 +3,14 @@ import type { HttpResponse } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
 import { afterClose, type CloseCode, closeCodes, type ErrorCode } from "../../protocol/codes.js";
 import type { Position } from "../../protocol/positions.js";
-import { retryMsIn } from "../session/brief.js";
+import { retryMsIn, wordOf } from "../session/brief.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
 import type { ClientHead } from "./client-head.js";
 import { type Filling, Outflow, type Turns } from "./outflow.js";
 import { positionText } from "./positions.js";
 import { COMMENT, frameIn, frameText, retryText, sseOfMany, sseOfOne, withIds } from "./sse-codec.js";
-import { isForGood, jittered, type StreamRefusal, wordOf } from "./stream-refusals.js";
+import { isForGood, jittered, type StreamRefusal } from "./stream-refusals.js";
 
 /** What a stream is asked for. */
 export type StreamRequest = ClientHead & {

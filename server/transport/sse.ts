@@ -8,6 +8,7 @@ import { forwardedFor } from "./client-address.js";
 import { Pages } from "./client-head.js";
 import { type Entrance, type Guest, REFUSALS } from "./entrance.js";
 import { type Exchange, statusLine, writeHeaders } from "./exchange.js";
+import { beatInTurn, slotsWithin } from "./heartbeats.js";
 import type { Reply } from "./http.js";
 import type { Listener } from "./listener.js";
 import { Turns } from "./outflow.js";
@@ -21,9 +22,6 @@ export type StreamOptions = OriginRules & {
   readonly heartbeatMs: number;
   readonly maxRooms: number;
 };
-
-/** Heartbeats go to one slot of the streams after another, so that no turn of the loop writes to all of them. */
-const HEARTBEAT_SLOTS = 64;
 
 /** What a node keeps of a stream beside its link. */
 type Place = { readonly use: AddressUse | undefined; readonly shown: Reply["headers"]; slot: number };
@@ -52,8 +50,7 @@ export class EventStreams implements Streams {
     this.#options = options;
     this.#onError = onError;
     this.#pages = new Pages(options);
-    const slots = Math.max(1, Math.min(HEARTBEAT_SLOTS, Math.floor(options.heartbeatMs / 50)));
-    this.#slots = Array.from({ length: slots }, () => new Set());
+    this.#slots = Array.from({ length: slotsWithin(options.heartbeatMs) }, () => new Set());
     listener.on("get", "/v1/rooms/:room/events", (exchange) => this.#open(exchange, true), onError);
     listener.on("get", "/v1/events", (exchange) => this.#open(exchange, false), onError);
   }
@@ -65,12 +62,9 @@ export class EventStreams implements Streams {
 
   start(sessions: Sessions): void {
     this.#sessions = sessions;
-    let slot = 0;
-    this.#timer = setInterval(() => {
-      slot = (slot + 1) % this.#slots.length;
+    this.#timer = beatInTurn(this.#options.heartbeatMs, this.#slots.length, (slot) => {
       for (const link of this.#slots[slot] ?? []) link.heartbeat();
-    }, this.#options.heartbeatMs / this.#slots.length);
-    this.#timer.unref();
+    });
   }
 
   stop(): void {

@@ -1,5 +1,5 @@
 /** Streams that are not to be: for good, with a status that says so; or for now, told in a stream that ends at once. */
-import { afterClose, type CloseCode, closeCodes, type ErrorCode } from "../../protocol/codes.js";
+import type { CloseCode, ErrorCode } from "../../protocol/codes.js";
 import { problemOf, RequestError } from "../api/problems.js";
 import type { Reply } from "./http.js";
 import { frameText, retryText } from "./sse-codec.js";
@@ -38,18 +38,10 @@ export const streamHeaders = {
 export function replyTo(refusal: StreamRefusal, shown: Reply["headers"]): Reply {
   if (refusal.retryMs !== undefined) return away(refusal, shown);
   const { status, headers, body } = problemOf(
-    new RequestError(refusal.code, refusal.message, STATUS[refusal.code] ?? 403),
+    new RequestError(refusal.code, refusal.message, isForGood(refusal.code) ? undefined : 403),
   );
   return { status, headers: { ...headers, ...shown }, body };
 }
-
-const STATUS: { readonly [code: string]: number } = {
-  bad_request: 400,
-  unauthorized: 401,
-  expired: 401,
-  forbidden: 403,
-  too_large: 413,
-};
 
 export function away({ code, message, retryMs = AWAY_MS, close }: StreamRefusal, shown: Reply["headers"]): Reply {
   const rounded = Math.round(retryMs);
@@ -58,11 +50,4 @@ export function away({ code, message, retryMs = AWAY_MS, close }: StreamRefusal,
     frameText("error", { type: "error", code, message, retryMs: rounded }) +
     frameText("close", { code: close ?? 4101, reason: message, retryMs: rounded });
   return { status: 200, headers: { ...streamHeaders, ...shown }, body };
-}
-
-/** The word for a close without an error before it. */
-export function wordOf(code: CloseCode): ErrorCode {
-  if (code === closeCodes.expired) return "expired";
-  if (code === closeCodes.protocolError) return "bad_request";
-  return afterClose(code) === "never" ? "unauthorized" : "unavailable";
 }

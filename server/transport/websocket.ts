@@ -8,6 +8,7 @@ import type { Sessions } from "../session/sessions.js";
 import { forwardedFor } from "./client-address.js";
 import { Entrance, type EntranceOptions, REFUSALS } from "./entrance.js";
 import { Farewells } from "./farewells.js";
+import { beatInTurn, HEARTBEAT_SLOTS, slotsWithin } from "./heartbeats.js";
 import { refuse } from "./listener.js";
 import { CODECS, decideUpgrade, type OriginRules } from "./upgrade.js";
 
@@ -23,8 +24,6 @@ export type WebSocketOptions = OriginRules &
 const OVERSIZE = 4;
 /** uWebSockets.js drops without a word at its own limit, the close frame too: ours holds well below it. */
 const NATIVE_BACKPRESSURE = 4;
-/** Heartbeats go to one slot of the connections after another, so that no turn of the loop writes to all of them. */
-const HEARTBEAT_SLOTS = 64;
 /** 125 bytes, what a control frame holds, without the code (RFC 6455, 5.5). */
 const MAX_REASON_BYTES = 123;
 /** What uWebSockets.js answers to a send that it could not pass to the kernel at once, or not at all. */
@@ -161,13 +160,9 @@ export class WebSockets {
   /** Begins to take connections. */
   start(sessions: Sessions): void {
     this.#sessions = sessions;
-    const slots = Math.max(1, Math.min(HEARTBEAT_SLOTS, Math.floor(this.#options.heartbeatMs / 50)));
-    let slot = 0;
-    this.#timer = setInterval(() => {
-      slot = (slot + 1) % slots;
-      this.#beat(slot, slots);
-    }, this.#options.heartbeatMs / slots);
-    this.#timer.unref();
+    const { heartbeatMs } = this.#options;
+    const slots = slotsWithin(heartbeatMs);
+    this.#timer = beatInTurn(heartbeatMs, slots, (slot) => this.#beat(slot, slots));
   }
 
   stop(): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { Ring } from "../../server/engine/ring.js";
 import { Occupancy } from "../../server/hooks/occupancy.js";
 import { createLog } from "../../server/log.js";
 import { eventually } from "../support/eventually.js";
@@ -35,6 +36,7 @@ class Nodes {
       const occupancy = new Occupancy({
         id: () => id,
         nodes: () => this.#seenBy(id).map((each) => ({ id: each, draining: this.draining.has(each) })),
+        ring: (ids) => new Ring(ids.map((name) => ({ name, weight: 1 }))),
         lookMs: 10,
         isCutOff: () => {
           this.looks++;
