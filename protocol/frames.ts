@@ -108,7 +108,7 @@ export const serverFields = {
   error: { id: "id?", code: "string", message: "string", retryMs: "uint?" },
 
   events: { room: "room", previous: "uint?", events: "events" },
-  presence: { room: "room", entered: "members", left: "members", count: "uint" },
+  presence: { room: "room", entered: "members", left: "members", count: "uint", all: "bool?", countOnly: "bool?" },
   reset: { room: "room", position: "position?", reason: "string" },
   removed: { room: "room", code: "string" },
   move: { afterMs: "uint", deadlineMs: "uint", reason: "string" },

@@ -105,8 +105,29 @@ const kindRules = z.strictObject(
       .boolean("true or false")
       .optional()
       .describe("Whether what is published in the rooms is told in the stream of what happened; it takes a queue."),
+    presence: z
+      .strictObject(
+        {
+          of: oneOf(["nobody", "asking", "everyone"])
+            .optional()
+            .describe(
+              "Who is a member of the rooms: nobody, those who join with presence, or everyone who joins; by default those who ask.",
+            ),
+          maxListed: whole(0, 1000)
+            .optional()
+            .describe("The most users that clients are told by name; in rooms with more, members are only counted."),
+          graceMs: whole(0, 300_000)
+            .optional()
+            .describe("How long who has lost the connection is still a member, in milliseconds."),
+          intervalMs: whole(50, 60_000)
+            .optional()
+            .describe("The least time between two frames that tell who came and went, in milliseconds."),
+        },
+        "an object with of, maxListed, graceMs and intervalMs",
+      )
+      .optional(),
   },
-  "an object with history, keyWindowMs, batchMs, engine, slow, allow, publishRate, maxMembers, maxEventBytes, lastValue and record",
+  "an object with history, keyWindowMs, batchMs, engine, slow, allow, publishRate, maxMembers, maxEventBytes, lastValue, record and presence",
 );
 
 export const settings = z.strictObject({

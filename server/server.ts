@@ -39,7 +39,7 @@ import type { Parts } from "./parts.js";
 import { commandsOf, queuesOf } from "./queueing.js";
 import { observerOf, recordsOf } from "./recording.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
-import { shownName } from "./room/names.js";
+import { roomOfMembers, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
 import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
@@ -260,7 +260,7 @@ function demandsOf(settings: Settings): EngineDemands {
   const rulesFor = rulesOf(settings);
   const onNats = [...Object.keys(settings.kinds), "*"].map(rulesFor).filter(({ engine }) => engine === "nats");
   return {
-    engineOf: (room) => rulesFor(kindOf(shownName(room))).engine,
+    engineOf: (room) => rulesFor(kindOf(shownName(roomOfMembers(room) ?? room))).engine,
     maxHistory: Math.max(0, ...onNats.map(({ history }) => history.size)),
     maxKeyWindowMs: Math.max(1000, ...onNats.map(({ keyWindowMs }) => keyWindowMs)),
     own: revocationsRoom(settings.maxTokenLifeMs),

@@ -13,6 +13,15 @@ export const OWN = TENANT_END;
 export const fullName = (tenant: string, room: string): string =>
   tenant === "" ? room : `${tenant}${TENANT_END}${room}`;
 
+/** The start of names of the rooms in which nodes tell each other who is in a room: the room's own full name follows. */
+const MEMBERS = `${OWN}members${TENANT_END}`;
+
+export const membersRoom = (full: string): string => MEMBERS + full;
+
+/** The full name of the room whose members are told of in this one; `undefined` where it is no such room. */
+export const roomOfMembers = (name: string): string | undefined =>
+  name.startsWith(MEMBERS) ? name.slice(MEMBERS.length) : undefined;
+
 /** What the room's clients know it as. */
 export const shownName = (full: string): string => full.slice(full.indexOf(TENANT_END) + 1);
 

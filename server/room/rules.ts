@@ -1,6 +1,18 @@
 /** What the rooms of a kind are asked to do: the settings of `kinds`, filled up. */
 import type { EngineName, LogRules } from "../engine/engine.js";
 
+/** Whose members a room has, and how they are told. */
+export type PresenceRules = {
+  /** Who is a member: nobody, those who join with `presence`, or everyone who joins. */
+  readonly of: "nobody" | "asking" | "everyone";
+  /** The most users that are listed; in rooms with more the members are only counted. 0: in all. */
+  readonly maxListed: number;
+  /** How long who has lost the connection is still a member, in milliseconds. */
+  readonly graceMs: number;
+  /** The least time between two frames that tell of changes, in milliseconds. */
+  readonly intervalMs: number;
+};
+
 /** The rules of one kind of room; nothing is left open. */
 export type KindRules = LogRules & {
   /** Which engine holds the rooms. */
@@ -16,6 +28,7 @@ export type KindRules = LogRules & {
   readonly lastValue: boolean;
   /** Whether what is published is told in the stream of what happened. */
   readonly record: boolean;
+  readonly presence: PresenceRules;
 };
 
 /** The rules as they are given, in part: what is left out comes from the kind `*`, then from `defaultRules`. */
@@ -27,6 +40,7 @@ export type KindInput = {
   readonly slow?: KindRules["slow"] | undefined;
   readonly lastValue?: boolean | undefined;
   readonly record?: boolean | undefined;
+  readonly presence?: { readonly [N in keyof PresenceRules]?: PresenceRules[N] | undefined } | undefined;
 };
 
 export type KindInputs = { readonly [kind: string]: KindInput };
@@ -40,6 +54,7 @@ export const defaultRules: KindRules = {
   slow: "resume",
   lastValue: false,
   record: false,
+  presence: { of: "asking", maxListed: 200, graceMs: 10_000, intervalMs: 500 },
 };
 
 /** How long the log keeps an event that is given to who joins, in milliseconds, where nothing is said of it: a week. */
@@ -68,6 +83,17 @@ function fill(given: KindInput, star: KindInput, defaults: KindDefaults): KindRu
     slow: size === 0 ? "skip" : (given.slow ?? star.slow ?? defaultRules.slow),
     lastValue,
     record: given.record ?? star.record ?? defaultRules.record,
+    presence: fillPresence(given.presence, star.presence),
+  };
+}
+
+function fillPresence(given: KindInput["presence"], star: KindInput["presence"]): PresenceRules {
+  const usual = defaultRules.presence;
+  return {
+    of: given?.of ?? star?.of ?? usual.of,
+    maxListed: given?.maxListed ?? star?.maxListed ?? usual.maxListed,
+    graceMs: given?.graceMs ?? star?.graceMs ?? usual.graceMs,
+    intervalMs: given?.intervalMs ?? star?.intervalMs ?? usual.intervalMs,
   };
 }
 
