@@ -115,7 +115,7 @@ export class Client {
       send: (room, event, data) => {
         if (this.#state.status === "connected") this.#link?.tell({ type: "publish", room, event, data });
       },
-      history: (room, options) => this.#ask({ type: "history", room, ...options }),
+      ask: (question) => this.#ask(question),
     };
     this.#unwatch = watchWake({
       awake: () => {

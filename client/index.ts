@@ -6,15 +6,16 @@ import type { Transport, WebSocketConstructor } from "./transport.js";
 import { webSocketTransport } from "./websockets.js";
 
 export type { ClientCodec, Wire } from "../protocol/client-codec.js";
+export type { Member } from "../protocol/frames.js";
 export type { Position } from "../protocol/positions.js";
 export type { Client } from "./client.js";
 export { type FailureCode, RoomcastError } from "./errors.js";
+export type { Members, MembersOptions, MembersPage, MembersSnapshot } from "./members.js";
 export type {
   AnyEvent,
   EventMap,
   HistoryOptions,
   HistoryPage,
-  Presence,
   PublishOptions,
   Reset,
   Room,

@@ -1,15 +1,15 @@
-import type { ServerFrame, WireEvent } from "../protocol/frames.js";
+import type { Member, ServerFrame, WireEvent } from "../protocol/frames.js";
 import type { Position } from "../protocol/positions.js";
 import { RoomcastError } from "./errors.js";
 import { type Answer, type Link, NEVER_MS, type Question } from "./link.js";
 import { Listeners, type Report } from "./listeners.js";
+import { LiveMembers } from "./members.js";
 import { Overlap } from "./overlap.js";
 import type { Backoff } from "./reconnect.js";
 import type {
   EventMap,
   HistoryOptions,
   HistoryPage,
-  Presence,
   PublishOptions,
   Reset,
   Room,
@@ -33,13 +33,14 @@ export interface RoomPort {
   left(room: LiveRoom): void;
   publish(room: string, event: string, data: unknown, key: string | undefined): Promise<Answer>;
   send(room: string, event: string, data: unknown): void;
-  history(room: string, options: HistoryOptions): Promise<Answer>;
+  ask(question: Question): Promise<Answer>;
 }
 
 export type EndState = RoomState & { status: "left" | "failed" };
 
 export class LiveRoom implements Room {
   readonly name: string;
+  readonly members: LiveMembers;
   readonly #port: RoomPort;
   readonly #options: RoomOptions;
   readonly #backoff: Backoff;
@@ -47,7 +48,6 @@ export class LiveRoom implements Room {
   readonly #any = new Listeners<WireEvent>();
   readonly #states = new Listeners<RoomState>();
   readonly #resets = new Listeners<Reset>();
-  readonly #presences = new Listeners<Presence>();
   readonly #streams = new Set<EventStream<WireEvent>>();
   #state: RoomState = { status: "idle" };
   #position: Position | undefined;
@@ -71,6 +71,9 @@ export class LiveRoom implements Room {
     this.#options = options;
     this.#port = port;
     this.#backoff = port.backoff();
+    const page = async (asked = {}) =>
+      (await port.ask({ type: "members", room: name, ...asked })) as ServerFrame<"members">;
+    this.members = new LiveMembers(page, port.report);
   }
 
   get state(): RoomState {
@@ -127,8 +130,14 @@ export class LiveRoom implements Room {
     return this.#resets.listen(listener);
   }
 
-  onPresence(listener: (presence: Presence) => unknown): () => void {
-    return this.#presences.listen(listener);
+  onEnter(listener: (member: Member) => unknown): () => void {
+    this.#start();
+    return this.members.entered.listen(listener);
+  }
+
+  onLeave(listener: (member: Member) => unknown): () => void {
+    this.#start();
+    return this.members.left.listen(listener);
   }
 
   publish(event: string, data: unknown, options: PublishOptions = {}): Promise<Position | undefined> {
@@ -143,7 +152,7 @@ export class LiveRoom implements Room {
   }
 
   async history(options: HistoryOptions = {}): Promise<HistoryPage<EventMap>> {
-    return (await this.#port.history(this.name, options)) as ServerFrame<"history">;
+    return (await this.#port.ask({ type: "history", room: this.name, ...options })) as ServerFrame<"history">;
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<RoomEvent, undefined> {
@@ -220,6 +229,7 @@ export class LiveRoom implements Room {
     clearTimeout(this.#retry);
     this.#live = this.#trying = this.#old = undefined;
     this.#setState(state);
+    this.members.take({ entered: [], count: undefined, countOnly: true });
     this.#endStreams();
     this.#port.settled();
   }
@@ -227,7 +237,7 @@ export class LiveRoom implements Room {
   receive(link: Link, frame: ServerFrame): void {
     if (frame.type === "events") this.#receiveEvents(link, frame);
     else if (frame.type === "reset") this.#receiveReset(link, frame);
-    else if (link === this.#live && frame.type === "presence") this.#presences.emit(frame, this.#port.report);
+    else if (link === this.#live && frame.type === "presence") this.members.take(frame);
     else if (frame.type === "removed" && (link === this.#live || link === this.#trying)) {
       if (this.#isTemporary(frame.code)) {
         // The application is told if there is no other token at once.
@@ -270,13 +280,9 @@ export class LiveRoom implements Room {
     if (position && !recovered) this.#position = { ...position, offset: 0 };
     this.#apply(joined.events);
     if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;
+    if (members && this.wanted) this.members.take({ entered: members, count: members.length, all: true });
     if (!this.wanted) return;
-    const state: RoomState = {
-      status: "joined",
-      ...(position && { position }),
-      recovered: !isLost,
-      ...(members && { members }),
-    };
+    const state: RoomState = { status: "joined", ...(position && { position }), recovered: !isLost };
     // A hole that was closed and a move are none of the application's business.
     if (this.#state.status === "joined" && !isLost) this.#state = state;
     else this.#setState(state);

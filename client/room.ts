@@ -1,7 +1,8 @@
 /** A room as the application sees it; `live-room.ts` is what is behind it. */
-import type { Member, ServerFrame, WireEvent } from "../protocol/frames.js";
+import type { Member, WireEvent } from "../protocol/frames.js";
 import type { Position } from "../protocol/positions.js";
 import type { Token } from "./link.js";
+import type { Members } from "./members.js";
 
 /** The data of each event of a room, by the event's name. */
 export type EventMap = { readonly [event: string]: unknown };
@@ -24,14 +25,12 @@ export type RoomState =
       readonly position?: Position;
       /** Whether nothing was missed since the position that was asked for. */
       readonly recovered: boolean;
-      readonly members?: readonly Member[];
     }
   | { readonly status: "failed"; readonly code: string; readonly message: string }
   | { readonly status: "left" };
 
 /** Events may have been missed: load what you show anew. Events from `position` on follow. */
 export type Reset = { readonly position: Position | undefined; readonly reason: string };
-export type Presence = Omit<ServerFrame<"presence">, "type" | "room">;
 export type HistoryPage<Events> = {
   readonly events: readonly AnyEvent<Events>[];
   /** The log's end; missing in a room without history. */
@@ -43,7 +42,7 @@ export type HistoryPage<Events> = {
 export type RoomOptions = {
   /** Where the application is already; without it a join starts with what is published from then on. */
   readonly since?: Position;
-  /** Whether to be told who comes and goes. */
+  /** Whether to be a member that others see, and to be told who is there: `members`, `onEnter`, `onLeave`. */
   readonly presence?: boolean;
   /**
    * A token for this room alone, sent with each join. A function is asked anew for every join, also when the server says
@@ -63,6 +62,8 @@ export interface Room<Events = EventMap> extends AsyncIterable<AnyEvent<Events>>
   readonly state: RoomState;
   /** The last event applied. `undefined` before the first join and in a room without history. */
   readonly position: Position | undefined;
+  /** Who is there; empty unless the room was opened with `presence`. */
+  readonly members: Members;
   /** `join()` as a property. */
   readonly joined: Promise<void>;
   /** Resolves once joined; rejects with `RoomcastError` when that fails for good. Tries again after a failure. */
@@ -73,7 +74,10 @@ export interface Room<Events = EventMap> extends AsyncIterable<AnyEvent<Events>>
   onAny(listener: (event: AnyEvent<Events>) => unknown): () => void;
   onState(listener: (state: RoomState) => unknown): () => void;
   onReset(listener: (reset: Reset) => unknown): () => void;
-  onPresence(listener: (presence: Presence) => unknown): () => void;
+  /** Somebody came who was not there: not told of who is there when the room is joined. Joins the room. */
+  onEnter(listener: (member: Member) => unknown): () => void;
+  /** Somebody is gone for good, with the `info` that was known. Joins the room. */
+  onLeave(listener: (member: Member) => unknown): () => void;
   /**
    * Resolves when the event is in the room's log, with its position, or `undefined` in a room without history. Offline
    * it waits in the queue. Rejects with `RoomcastError`; a rejection that nobody looks at does no harm.

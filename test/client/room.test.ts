@@ -296,17 +296,6 @@ test("a listener that throws is told of; other listeners and later events are no
   );
 });
 
-test("presence is asked for and told", async (t) => {
-  const { client, server } = await connected(t);
-  const room = client.room("r", { presence: true });
-  const counts: number[] = [];
-  room.onPresence(({ count }) => counts.push(count));
-  void room.join();
-  assert.equal((await answerJoin(server, at(3))).presence, true);
-  server.send({ type: "presence", room: "r", entered: [{ user: "ann" }], left: [], count: 1 });
-  assert.deepEqual(counts, [1]);
-});
-
 test("history is asked for as the application says", async (t) => {
   const { client, server } = await connected(t);
   const page = client.room("r").history({ limit: 2, before: at(9) });
