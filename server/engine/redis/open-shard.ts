@@ -1,4 +1,4 @@
-import type { RedisShard } from "./address.js";
+import { parseRedisShard, type RedisShard } from "./address.js";
 import { Cluster } from "./cluster.js";
 import type { Word } from "./connection.js";
 import { together } from "./interest.js";
@@ -10,6 +10,29 @@ import type { Reply } from "./wire.js";
 /** Makes the way to a shard, which connects in the background and for ever. */
 export function openShard(shard: RedisShard, options: ShardOptions, events: ShardEvents): Shard {
   return shard.kind === "cluster" ? new Cluster(shard, options, events) : new OnePrimary(shard, options, events);
+}
+
+/** What is needed to reach a shard for something else than rooms. */
+export type OpenFirst = Pick<ShardOptions, "timeoutMs" | "probeMs" | "log"> & {
+  readonly shards: readonly string[];
+  /** For a shard whose address has none. */
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+};
+
+/**
+ * Makes the way to the first shard that holds rooms, for `purpose`, which people are told of it; nothing is subscribed there.
+ * Throws a `TypeError` where an address cannot be read.
+ */
+export function openFirst(options: OpenFirst, purpose: string, nameOf = (name: string) => name): Shard {
+  const { timeoutMs, probeMs, log } = options;
+  const shards = options.shards.map((text) => parseRedisShard(text));
+  const first = shards.find(({ weight }) => weight > 0);
+  if (first === undefined) throw new TypeError("expected a shard with a weight above 0");
+  const { username = options.username, password = options.password } = first;
+  const shard = { ...first, username, password, name: `${first.name} (${purpose})` };
+  const events = { published: () => undefined, suspect: () => undefined };
+  return openShard(shard, { timeoutMs, probeMs, log, nameOf }, events);
 }
 
 /** One server, or the one that Sentinels name. */

@@ -29,6 +29,7 @@ export const scripts = {
   recordMarks: read("record-marks"),
   countUp: read("count-up"),
   remembered: read("remembered"),
+  ledgerSwap: read("ledger-swap"),
 } as const;
 
 export const allScripts: readonly Script[] = Object.values(scripts);

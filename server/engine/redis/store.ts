@@ -1,8 +1,7 @@
 /** What nodes remember together, on Redis. */
 import type { Log } from "../../log.js";
 import type { Counted, SharedStore, Stored } from "../store.js";
-import { parseRedisShard } from "./address.js";
-import { openShard } from "./open-shard.js";
+import { openFirst } from "./open-shard.js";
 import { scripts } from "./scripts.js";
 import type { Shard } from "./shard.js";
 import type { Reply } from "./wire.js";
@@ -31,17 +30,9 @@ export class RedisStore implements SharedStore {
   readonly #prefix: string;
 
   constructor(options: RedisStoreOptions) {
-    const { namespace, purpose, timeoutMs, probeMs, log } = options;
-    const shards = options.shards.map((text) => parseRedisShard(text));
-    const first = shards.find(({ weight }) => weight > 0);
-    if (first === undefined) throw new TypeError("expected a shard with a weight above 0");
-    const { username = options.username, password = options.password } = first;
-    const shard = { ...first, username, password, name: `${first.name} (${purpose})` };
+    const { namespace, purpose } = options;
     this.#prefix = `${namespace}:${purpose}:`;
-    const nameOf = (name: string) => this.#place(name);
-    // Nothing is subscribed.
-    const events = { published: () => undefined, suspect: () => undefined };
-    this.#shard = openShard(shard, { timeoutMs, probeMs, log, nameOf }, events);
+    this.#shard = openFirst(options, purpose, (name) => this.#place(name));
   }
 
   #place(name: string): string {
