@@ -103,7 +103,7 @@ export const serverFields = {
   pong: { id: "id" },
   published: { id: "id", position: "position?" },
   history: { id: "id", position: "position?", more: "bool", events: "events" },
-  members: { id: "id", members: "members", count: "uint", next: "string?" },
+  members: { id: "id", members: "members", count: "uint", next: "string?", anonymous: "uint?" },
   result: { id: "id", data: "any" },
   error: { id: "id?", code: "string", message: "string", retryMs: "uint?" },
 

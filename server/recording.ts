@@ -49,16 +49,16 @@ export function recordsOf(
 
 /** Has sessions told of, where they are to be. */
 export function observerOf(records: Records | undefined): SessionObserver | undefined {
-  const presence = records?.presence;
+  const connections = records?.connections;
   return (
-    presence && {
+    connections && {
       opened: (session) => {
         const { user, tenant } = session.access;
-        presence.opened(session, { user, tenant, session: session.id }, session.wasResumed);
+        connections.opened(session, { user, tenant, session: session.id }, session.wasResumed);
       },
       ended: (session) => {
         const { endCode: code, wasClosed: isOurs, toldToMove: isTold } = session;
-        presence.ended(session, { code, isOurs, isTold });
+        connections.ended(session, { code, isOurs, isTold });
       },
     }
   );

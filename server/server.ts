@@ -43,6 +43,7 @@ import { roomOfMembers, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
 import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
+import { noPresences } from "./session/no-presences.js";
 import { Sessions } from "./session/sessions.js";
 import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
@@ -195,6 +196,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       node: settings.node,
       verbs,
       rooms,
+      presences: noPresences,
       hooks: application.hooks,
       identities: identitiesOf(application.hooks, tokens, access),
       permissions: new Permissions(access, revocations),

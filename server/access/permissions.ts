@@ -55,11 +55,11 @@ export class Permissions {
     );
   }
 
-  /** Of these rooms, by their names as the client knows them, those that the session may not be in any more. */
-  lost(rooms: Iterable<string>, access: Access): string[] {
+  /** Of these rooms, by their names as the client knows them, those in which the action was taken from the session. */
+  lost(action: RoomAction, rooms: Iterable<string>, access: Access): string[] {
     if (!this.#takenBack.concerns(access)) return [];
     const now = Date.now();
-    return [...rooms].filter((room) => has(this.#takenBack.denied(access, room, now), "join"));
+    return [...rooms].filter((room) => has(this.#takenBack.denied(access, room, now), action));
   }
 
   /** Whether the room token is good for anything; `now` in Unix milliseconds. */

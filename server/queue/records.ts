@@ -4,10 +4,10 @@ import { type Broker, EngineError, type LogRules } from "../engine/engine.js";
 import type { Mark, RecordKind, RecordLog } from "../engine/queue.js";
 import type { Log } from "../log.js";
 import { CatchUp } from "./catch-up.js";
+import { Connections } from "./connections.js";
 import { lost, type NodeName, nodeBack, nodeGone, published, type RoomName } from "./entries.js";
 import { Marks } from "./marks.js";
 import { Outbox } from "./outbox.js";
-import { Presence } from "./presence.js";
 import { type RecordedFrom, Recording } from "./recording.js";
 import { Sweep } from "./sweep.js";
 
@@ -55,7 +55,7 @@ const TELL_AGAIN_MS = 60_000;
 export class Records {
   readonly #options: RecordsOptions;
   readonly #outbox: Outbox;
-  readonly #presence: Presence | undefined;
+  readonly #connections: Connections | undefined;
   #catchUp: CatchUp | undefined;
   #sweep: Sweep | undefined;
   #count = 0;
@@ -80,7 +80,8 @@ export class Records {
       failed: (error) => this.#failed(error),
     });
     const newId = () => this.#newId();
-    if (tells.length > 0) this.#presence = new Presence({ node, outbox: this.#outbox, tells: new Set(tells), newId });
+    if (tells.length > 0)
+      this.#connections = new Connections({ node, outbox: this.#outbox, tells: new Set(tells), newId });
   }
 
   /** Entries of a node have rising numbers: what is missing among them shows, and what is swapped. */
@@ -89,8 +90,8 @@ export class Records {
   }
 
   /** Who is to be told of sessions; nobody where nothing of them is told. */
-  get presence(): Presence | undefined {
-    return this.#presence;
+  get connections(): Connections | undefined {
+    return this.#connections;
   }
 
   get numbers(): RecordNumbers {
@@ -122,7 +123,7 @@ export class Records {
 
   start(): void {
     this.#sweep?.start();
-    if (this.#presence === undefined) this.#outbox.release();
+    if (this.#connections === undefined) this.#outbox.release();
     else void this.#markNode();
   }
 
@@ -157,7 +158,7 @@ export class Records {
   #tellBack(): void {
     const id = this.#newId();
     this.#outbox.put({ kind: "node_back", about: undefined, id, bytes: nodeBack(this.#options.node, id) });
-    this.#presence?.tellAgain();
+    this.#connections?.tellAgain();
   }
 
   /** All nodes find it out; the key has it told once. */
@@ -183,7 +184,7 @@ export class Records {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#sweep?.close();
-    this.#presence?.stop();
+    this.#connections?.stop();
     this.#catchUp?.hurry();
     const isWaiting = () => this.#outbox.waiting + (this.#catchUp?.behind ?? 0) > 0;
     while (isWaiting() && performance.now() < until) await new Promise((next) => setTimeout(next, LOOK_MS));

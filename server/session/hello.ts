@@ -159,6 +159,7 @@ export async function renew(session: Session, frame: Received<"renew">): Promise
     // The one it has is of the token before: a resume with it would ask the application again.
     session: ticketOf(session, frame.token),
   });
+  for (const [, { attendance }] of session.rooms) attendance?.update(access.info);
   // The newer token may allow less.
   checkRooms(session);
 }

@@ -1,4 +1,5 @@
 /** Into a room, from a position on, and out of it. */
+import type { EventsHead } from "../../protocol/codec.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import { kindOf } from "../../protocol/names.js";
 import { fullRetryMs } from "../access/limits/bucket.js";
@@ -6,7 +7,8 @@ import type { RoomToken } from "../access/tokens/tokens.js";
 import { Refusal, whenAnswered } from "../hooks/hooks.js";
 import { fullName } from "../room/names.js";
 import { type Cut, type Joiner, stitch } from "../room/stitch.js";
-import { authorized, type Done, forbidden, mayBeAsked, type Received } from "./request.js";
+import { Attendance } from "./attendance.js";
+import { authorized, type Done, forbidden, mayBeAsked, noMembers, optional, type Received } from "./request.js";
 import type { Membership, Session } from "./session.js";
 
 const leftMeanwhile = () => new Refusal("not_joined", "room: left before the join was answered");
@@ -14,6 +16,7 @@ const leftMeanwhile = () => new Refusal("not_joined", "room: left before the joi
 export function join(session: Session, frame: Received<"join">): Done {
   mayBeAsked(frame.room);
   const { rooms, limits } = session.context;
+  if (frame.presence === true && rooms.rulesFor(frame.room).presence.of === "nobody") throw noMembers(frame.room);
   const already = session.rooms.get(frame.room);
   if (already?.state === "joining" || session.opening.has(frame.room)) {
     throw new Refusal("bad_request", "room: expected one that is not being joined already");
@@ -28,17 +31,24 @@ export function join(session: Session, frame: Received<"join">): Done {
   };
   try {
     const joining = allowed(session, frame, () => {
-      const name = fullName(session.access.tenant, frame.room);
-      const open = rooms.find(name);
-      if (open === undefined) return rooms.hold(name).then((room) => inTurn(session, frame, room));
-      rooms.take(open);
-      return inTurn(session, frame, open);
+      if (frame.presence !== true) return hold(session, frame);
+      // To be told who is there is asked for beside the join.
+      return authorized(session, "members", frame.room, frame.token, () => hold(session, frame));
     });
     return joining?.finally(forget);
   } catch (error) {
     forget();
     throw error;
   }
+}
+
+function hold(session: Session, frame: Received<"join">): Done {
+  const { rooms } = session.context;
+  const name = fullName(session.access.tenant, frame.room);
+  const open = rooms.find(name);
+  if (open === undefined) return rooms.hold(name).then((room) => inTurn(session, frame, room));
+  rooms.take(open);
+  return inTurn(session, frame, open);
 }
 
 /** Asks whether the session may, with the room token that came with the join where there is one. */
@@ -90,21 +100,55 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
     session.context.rooms.release(room);
     throw forbidden("join", room.shown);
   }
-  if (!session.rooms.has(room.shown)) checkMembers(session, room);
+  const before = session.rooms.get(room.shown);
+  if (before === undefined) checkMembers(session, room);
+  const attendance = attend(session, frame, room);
   // A client that has noticed a hole joins again, from where it is: out of the room first, so that the cut is exact.
-  session.leave(room.shown);
-  const membership: Membership = { room, state: "joining", byHook: verdict === "open" };
+  if (before !== undefined) session.exit(before);
+  if (before?.attendance !== undefined) {
+    if (attendance === undefined) before.attendance.end(session.link, "leaves");
+    else attendance.goOn(before.attendance, session.link);
+  }
+  const part = { room, state: "joining", byHook: verdict === "open" } as const;
+  const membership: Membership = attendance === undefined ? part : { ...part, attendance };
   session.rooms.set(room.shown, membership);
   const joining = new Joining(session, frame.id, membership);
-  return stitch(room, frame.since, joining)?.then(
+  return bring(room, frame.since, joining, attendance?.ready())?.then(
     () => {
       if (membership.state === "joining" && session.state === "open") throw leftMeanwhile();
     },
     (error: unknown) => {
-      if (!joining.gone) session.leave(room.shown);
+      if (!joining.gone) session.leave(room.shown, "is lost");
       throw error;
     },
   );
+}
+
+/** What part the session has in who is in the room; most have none. Lets go of the room where it may not be told. */
+function attend(session: Session, frame: Received<"join">, room: Membership["room"]): Attendance | undefined {
+  const isTold = frame.presence === true;
+  if (!isTold && room.rules.presence.of !== "everyone") return undefined;
+  const verdict = isTold ? session.may("members", room.shown) : "yes";
+  if (verdict === "no") {
+    session.context.rooms.release(room);
+    throw forbidden("members", room.shown);
+  }
+  return new Attendance(session.context.presences, room, { isTold, byHook: verdict === "open" });
+}
+
+/** Brings the joiner up to the room; where it is to be told who is there, once that is known. */
+function bring(
+  room: Membership["room"],
+  since: Received<"join">["since"],
+  joining: Joining,
+  known: Promise<void> | undefined,
+): Promise<void> | undefined {
+  if (known === undefined) return stitch(room, since, joining);
+  return known.then(async () => {
+    // Many may have waited for the same.
+    await joining.ready();
+    if (!joining.gone) await stitch(room, since, joining);
+  });
 }
 
 /** Refuses one more in a room that is full, on all nodes; and lets go of it. */
@@ -147,10 +191,19 @@ class Joining implements Joiner {
   }
 
   cut({ position, recovered, events }: Cut): void {
-    const room = this.#membership.room.shown;
-    const head = { type: "joined", id: this.#id, room, recovered } as const;
-    this.#session.sendEvents(position === undefined ? head : { ...head, position }, events);
-    this.#session.enter(this.#membership);
+    const session = this.#session;
+    const { room, attendance } = this.#membership;
+    const { user, info } = session.access;
+    const view = attendance?.enter({ session: session.id, user, info });
+    const head: EventsHead = {
+      ...{ type: "joined", id: this.#id, room: room.shown, recovered },
+      ...optional("position", position),
+      ...optional("members", view?.members),
+    };
+    session.sendEvents(head, events);
+    const counted = attendance?.afterJoined(room.shown, view);
+    if (counted !== undefined) session.send(counted);
+    session.enter(this.#membership);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What every verb needs: who asks whether it may, and how an answer is put. */
 import type { ReceivedFrame } from "../../protocol/codec.js";
-import { isRoomName } from "../../protocol/names.js";
+import { isRoomName, kindOf } from "../../protocol/names.js";
 import { Payload } from "../../protocol/payload.js";
 import type { RoomAction } from "../access/actions.js";
 import { Refusal, whenAnswered } from "../hooks/hooks.js";
@@ -11,6 +11,9 @@ export type Done = void | Promise<void>;
 
 export const forbidden = (action: RoomAction, room: string) =>
   new Refusal("forbidden", `room: you may not ${action} in "${room}"`);
+
+export const noMembers = (room: string) =>
+  new Refusal("forbidden", `presence: nobody is a member of rooms of the kind "${kindOf(room)}" (presence.of)`);
 
 export const optional = <N extends string, V>(name: N, value: V | undefined): { [K in N]?: V } =>
   (value === undefined ? {} : { [name]: value }) as { [K in N]?: V };

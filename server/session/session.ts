@@ -1,5 +1,5 @@
 import type { EventsHead, PlainServerFrame, ReceivedFrame, Wire } from "../../protocol/codec.js";
-import { type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../../protocol/codes.js";
+import { afterClose, type CloseCode, closeCodes, type ErrorCode, ProtocolError } from "../../protocol/codes.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import { requestId } from "../../protocol/fields.js";
 import { type Access, ANONYMOUS } from "../access/access.js";
@@ -13,8 +13,10 @@ import { type Hooks, Refusal } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Answers } from "./answers.js";
+import type { Attendance } from "./attendance.js";
 import type { Identities } from "./identity.js";
 import type { Link } from "./link.js";
+import type { Presences } from "./presence.js";
 import type { Slices } from "./slices.js";
 import { SmallMap } from "./small-map.js";
 
@@ -38,6 +40,7 @@ export type SessionContext = {
   readonly node: string;
   readonly verbs: Verbs;
   readonly rooms: Rooms;
+  readonly presences: Presences;
   readonly hooks: Hooks;
   readonly identities: Identities;
   readonly permissions: Permissions;
@@ -73,13 +76,21 @@ export type Membership = {
   state: "joining" | "joined" | "skipping";
   /** Whether it was the application that let it in. */
   readonly byHook: boolean;
+  /** Where it is a member, or told of them. Most memberships are without: what is missing costs no memory. */
+  readonly attendance?: Attendance;
 };
+
+/** Whether somebody has gone for good, or may come back in a moment. */
+export type Going = "leaves" | "is lost";
 
 /** What a client is told that asks too fast. */
 const beyondWords: Readonly<Record<"requestRate" | "byteRate", string>> = {
   requestRate: "requests a second in one session",
   byteRate: "bytes a second from one session",
 };
+
+/** How a client closes a WebSocket that has finished (RFC 6455, 7.4.1). */
+const NORMAL = 1000;
 
 /** What clients are told of an engine that fails. */
 const engineWords = {
@@ -383,6 +394,7 @@ export class Session {
       if (membership.state !== "joined" || room.rules.slow !== "skip") continue;
       this.link.leave(room.name);
       membership.room.exit(this.link.codec);
+      membership.attendance?.pause(this.link);
       membership.state = "skipping";
       skipped = true;
     }
@@ -399,6 +411,8 @@ export class Session {
       room.flush();
       const position = room.position;
       this.send({ type: "reset", room: name, ...(position === undefined ? {} : { position }), reason: "slow" });
+      const told = membership.attendance?.news(name);
+      if (told !== undefined) this.send(told);
       this.enter(membership);
     }
   }
@@ -408,19 +422,26 @@ export class Session {
     membership.state = "joined";
     membership.room.enter(this.link.codec);
     this.link.join(membership.room.name);
+    membership.attendance?.read(this.link);
   }
 
   /** Takes the session out of a room, whatever its part in it was; `name` is the one that the client knows, here and below. */
-  leave(name: string): boolean {
+  leave(name: string, how: Going = "leaves"): boolean {
     const membership = this.rooms.get(name);
     if (membership === undefined) return false;
-    this.rooms.delete(name);
-    if (membership.state === "joined") {
-      this.link.leave(membership.room.name);
-      membership.room.exit(this.link.codec);
-    }
-    this.context.rooms.release(membership.room);
+    this.exit(membership);
+    membership.attendance?.end(this.link, how);
     return true;
+  }
+
+  /** The same, without a word on its place among the members: it may be about to go on in it. */
+  exit({ room, state }: Membership): void {
+    this.rooms.delete(room.shown);
+    if (state === "joined") {
+      this.link.leave(room.name);
+      room.exit(this.link.codec);
+    }
+    this.context.rooms.release(room);
   }
 
   /** Takes the session out of a room it is in or about to be in, and tells the client why; whether there was one. */
@@ -449,14 +470,27 @@ export class Session {
     this.ended();
   }
 
+  /**
+   * Whether it ends for good: it was sent away, or its client has closed the connection as one does that has finished. Who was
+   * told to move is elsewhere by then, and who has a token that ended may have another.
+   */
+  get #going(): Going {
+    const { endCode } = this;
+    const isOver = this.wasClosed
+      ? endCode !== undefined && endCode !== closeCodes.expired && afterClose(endCode) === "never"
+      : endCode === NORMAL && !this.toldToMove;
+    return isOver ? "leaves" : "is lost";
+  }
+
   /** The link is gone; `code` where its other side said one. Called once or more. */
   ended(code?: number): void {
     if (this.state === "closed") return;
     this.endCode ??= code;
     this.state = "closed";
-    for (const [, { room, state }] of this.rooms) {
+    for (const [, { room, state, attendance }] of this.rooms) {
       if (state === "joined") room.exit(this.link.codec);
       this.context.rooms.release(room);
+      attendance?.end(this.link, this.#going);
     }
     this.rooms.clear();
     for (const resolve of this.#drained ?? []) resolve();

@@ -3,8 +3,9 @@ import { inTime, Refusal, whenAnswered } from "../hooks/hooks.js";
 import { greet, renew } from "./hello.js";
 import { history } from "./history.js";
 import { join, leave } from "./join.js";
+import { members } from "./members.js";
 import { publish } from "./publish.js";
-import { authorized, type Done, given, mayBeAsked, type Received } from "./request.js";
+import { type Done, given, type Received } from "./request.js";
 import type { Request, Session, Verbs } from "./session.js";
 
 function call(session: Session, frame: Received<"call">): Done {
@@ -23,13 +24,6 @@ function call(session: Session, frame: Received<"call">): Done {
   return whenAnswered(ask({ ...session.asker, action: "call" }), (may) => {
     if (may !== true) throw new Refusal("forbidden", `method: you may not call "${frame.method}"`);
     return session.state === "open" ? answer() : undefined;
-  });
-}
-
-function members(session: Session, frame: Received<"members">): Done {
-  mayBeAsked(frame.room);
-  return authorized(session, "members", frame.room, undefined, () => {
-    throw new Refusal("unavailable", "members: this version of the server does not keep presence");
   });
 }
 

@@ -298,10 +298,9 @@ test("a call is answered by the application, in each codec's form, or refused in
   }
 });
 
-test("without the hook there is no method to call, and without presence nobody to list", async (t) => {
+test("without the hook there is no method to call", async (t) => {
   const client = await connect(t, await startServer(t));
   assert.equal((await client.refusal({ type: "call", method: "m", data: 1 })).code, "unknown_method");
-  assert.equal((await client.refusal({ type: "members", room: "a" })).code, "unavailable");
 });
 
 test("more requests than may be without an answer are refused, and those before them are answered", async (t) => {

@@ -117,7 +117,7 @@ test("the application's hooks are told the tenant, and the name that its clients
     await client.ask("joined", { type: "join", room: "chat:1" });
     await client.ask("published", { type: "publish", room: "chat:1", event: "n", data: 1 });
     await client.ask("history", { type: "history", room: "chat:1" });
-    await client.refusal({ type: "members", room: "chat:1" });
+    await client.ask("members", { type: "members", room: "chat:1" });
     await client.ask("result", { type: "call", method: "m", data: 1 });
     assert.ok(asked.length >= 7);
     for (const question of asked.splice(0)) {

@@ -14,6 +14,7 @@ import { Rooms } from "../../server/room/rooms.js";
 import { defaultRules } from "../../server/room/rules.js";
 import { everyone } from "../../server/session/identity.js";
 import type { Link } from "../../server/session/link.js";
+import { noPresences } from "../../server/session/no-presences.js";
 import { Sessions } from "../../server/session/sessions.js";
 import { Slices } from "../../server/session/slices.js";
 import { verbs } from "../../server/session/verbs.js";
@@ -76,6 +77,7 @@ function busyNode(t: TestContext) {
       node: "n",
       verbs,
       rooms,
+      presences: noPresences,
       hooks: {},
       identities: everyone,
       permissions: new Permissions(new AccessRules({}, { isOpen: true, maxFrameBytes: 65_536 }), new Revocations()),

@@ -26,10 +26,10 @@ export const actions = ["join", "publish", "history", "members"] as const;
 export const frameOf = (action: RoomAction, room: string) =>
   action === "publish" ? ({ type: action, room, event: "said", data: 1 } as const) : ({ type: action, room } as const);
 
-/** What the server says to it: `yes`, or the code of the error. `members` is answered with `unavailable` where it is allowed. */
+/** What the server says to it: `yes`, or the code of the error. */
 export async function ask(client: WsClient, action: RoomAction, room: string): Promise<string> {
   const answer = await client.request(frameOf(action, room));
-  if (answer.type === "error" && !(action === "members" && answer.code === "unavailable")) return answer.code;
+  if (answer.type === "error") return answer.code;
   if (answer.type === "joined") await client.ask("left", { type: "leave", room });
   return "yes";
 }

@@ -13,7 +13,7 @@ export type Ending = {
   readonly isTold: boolean;
 };
 
-export type PresenceOptions = {
+export type ConnectionsOptions = {
   readonly node: NodeName;
   readonly outbox: Outbox;
   readonly tells: ReadonlySet<RecordKind>;
@@ -35,13 +35,13 @@ function reasonOf({ code, isOurs, isTold }: Ending): LeftReason {
 }
 
 /** Tells that users connected, and left. What was told once of a beginning is told of its end, whatever comes between. */
-export class Presence {
-  readonly #options: PresenceOptions;
+export class Connections {
+  readonly #options: ConnectionsOptions;
   /** By session: what was told of its beginning. */
   readonly #open = new Map<object, Beginning>();
   #retelling: NodeJS.Timeout | undefined;
 
-  constructor(options: PresenceOptions) {
+  constructor(options: ConnectionsOptions) {
     this.#options = options;
   }
 

@@ -1,0 +1,49 @@
+/** Who is in a room, a page at a time. */
+import { describe, MAX_USER_LENGTH } from "../../protocol/fields.js";
+import type { Member } from "../../protocol/frames.js";
+import { Refusal } from "../hooks/hooks.js";
+import { fullName } from "../room/names.js";
+import type { MembersList } from "./presence.js";
+import { authorized, type Done, mayBeAsked, noMembers, optional, type Received } from "./request.js";
+import type { Session } from "./session.js";
+
+/** How many users a page has where it is not said, and at the most. */
+export const MEMBERS_LIMIT = { usual: 100, most: 1000 } as const;
+
+export function members(session: Session, frame: Received<"members">): Done {
+  const { room, after = "" } = frame;
+  mayBeAsked(room);
+  if (after.length > MAX_USER_LENGTH) {
+    throw new Refusal("bad_request", `after: expected at most ${MAX_USER_LENGTH} characters, got ${describe(after)}`);
+  }
+  if (session.context.rooms.rulesFor(room).presence.of === "nobody") throw noMembers(room);
+  return authorized(session, "members", room, undefined, () => readMembers(session, frame));
+}
+
+async function readMembers(session: Session, frame: Received<"members">): Promise<void> {
+  const { rooms, presences, slices } = session.context;
+  // Several answers at once are more than a connection should hold; each waits until the one before it is read.
+  for (let waiting = session.hasRead(); waiting !== undefined; waiting = session.hasRead()) await waiting;
+  const limit = Math.max(1, Math.min(frame.limit ?? MEMBERS_LIMIT.usual, MEMBERS_LIMIT.most));
+  const room = fullName(session.access.tenant, frame.room);
+  const list = await presences.page(room, rooms.rulesFor(room), { after: frame.after, limit });
+  const waiting = slices.turn(session);
+  if (waiting !== undefined) await waiting;
+  const { members, next } = fitting(list, session.pageBytes);
+  const { count, anonymous } = list;
+  session.send({ type: "members", id: frame.id, members, count, ...optional("next", next), anonymous });
+}
+
+/** As many as fit: one at least. What the application says of users may be long. */
+function fitting({ members, next }: MembersList, maxBytes: number): { members: readonly Member[]; next?: string } {
+  const fit: Member[] = [];
+  let bytes = 0;
+  for (const { user, info } of members) {
+    const member = info === undefined ? { user } : { user, info };
+    bytes += Buffer.byteLength(JSON.stringify(member));
+    const last = fit.at(-1);
+    if (bytes > maxBytes && last !== undefined) return { members: fit, next: last.user };
+    fit.push(member);
+  }
+  return { members: fit, ...optional("next", next) };
+}
