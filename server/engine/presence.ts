@@ -35,7 +35,10 @@ export interface Presence {
   write(room: string, node: string, part: number, value: Buffer | undefined): Promise<void>;
   /** All that nodes with a lease, good or lapsed, have written of the room and not erased, in any order. */
   read(room: string): Promise<readonly Register[]>;
-  /** Renews the node's lease, from now on, and reads all: one write, however much the node has written elsewhere. */
+  /**
+   * Renews the node's lease, good from now on for so long, and reads all: one write, however much the node has written
+   * elsewhere. `leaseMs` 0 ends it: it has lapsed at once.
+   */
   beat(node: string, leaseMs: number): Promise<Beat>;
   /**
    * Erases all that a node has written, and its lease: `false`, and nothing done, where its lease is good. It may be called

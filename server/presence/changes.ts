@@ -1,0 +1,141 @@
+/** Who came and went in a room since its readers were told last: many changes, one frame. */
+import type { PlainServerFrame } from "../../protocol/codec.js";
+import type { View } from "../session/presence.js";
+import type { Changed, Crowd } from "./crowd.js";
+
+export type PresenceFrame = Extract<PlainServerFrame, { type: "presence" }>;
+
+/** What became of a user since the last frame. */
+type Change = {
+  /** Whether all readers were told of it by then. */
+  readonly was: boolean;
+  /** Whether readers who came since were shown it, as there, and as not there. */
+  wasShown: boolean;
+  wasMissing: boolean;
+  isInfo: boolean;
+  /** Since which of the changes and views it is as it is now. */
+  since: number;
+};
+
+/** A list that was given up comes back once the room is so much smaller, so that it does not come and go. */
+const BACK = 0.8;
+
+/**
+ * A reader is shown who is there as it comes, and told of differences from then on; it may be told of what it knows. Between
+ * two frames a user may come and go and nobody be told; unless a reader came in between, and was shown the user.
+ */
+export class Changes {
+  readonly #crowd: Crowd;
+  readonly #maxListed: number;
+  readonly #changes = new Map<string, Change>();
+  #isListed: boolean;
+  /** What `isListed` was, and the count, when readers were told last; `undefined`: they know nothing yet. */
+  #toldListed: boolean | undefined;
+  #toldCount: number | undefined;
+  /** More came and went than is kept: readers are told of everyone. */
+  #isTooMuch = false;
+  #sequence = 0;
+  #viewedAt = 0;
+
+  constructor(crowd: Crowd, maxListed: number) {
+    this.#crowd = crowd;
+    this.#maxListed = maxListed;
+    this.#isListed = maxListed > 0;
+  }
+
+  /** Whether the members are listed, or only counted. */
+  get isListed(): boolean {
+    const { users } = this.#crowd;
+    if (this.#isListed ? users > this.#maxListed : users <= this.#maxListed * BACK && this.#maxListed > 0) {
+      this.#isListed = !this.#isListed;
+    }
+    return this.#isListed;
+  }
+
+  note(user: string, changed: Changed): void {
+    if (this.#toldListed !== true) return;
+    const isHere = changed !== "went";
+    let change = this.#changes.get(user);
+    if (change === undefined) {
+      if (this.#changes.size >= this.#maxListed * 4) {
+        this.#isTooMuch = true;
+        return;
+      }
+      const was = changed !== "came";
+      change = { was, wasShown: false, wasMissing: false, isInfo: false, since: 0 };
+      this.#changes.set(user, change);
+    }
+    if (changed === "info") change.isInfo = true;
+    else this.#expose(change, !isHere);
+    change.since = ++this.#sequence;
+  }
+
+  /** Whether a reader came while it was as it was until now. */
+  #expose(change: Change, wasHere: boolean): void {
+    if (this.#viewedAt <= change.since) return;
+    if (wasHere) change.wasShown = true;
+    else change.wasMissing = true;
+  }
+
+  /** Who is there, for a reader that comes now. */
+  view(): View {
+    this.#viewedAt = ++this.#sequence;
+    const { count } = this.#crowd;
+    if (!this.isListed) return { members: undefined, count };
+    return { members: this.#everyone(), count };
+  }
+
+  #everyone() {
+    return [...this.#crowd.names()].map((user) => this.#crowd.member(user));
+  }
+
+  /** All who read know what `view` says now: there are no others. */
+  begin(): void {
+    this.#reset();
+    this.#toldListed = this.isListed;
+    this.#toldCount = this.#crowd.count;
+  }
+
+  /** Those who read know nothing. */
+  forget(): void {
+    this.#reset();
+    this.#toldListed = undefined;
+    this.#toldCount = undefined;
+  }
+
+  #reset(): void {
+    this.#changes.clear();
+    this.#isTooMuch = false;
+    this.#viewedAt = 0;
+  }
+
+  /** What readers are to be told; `undefined`: nothing. */
+  frame(room: string): PresenceFrame | undefined {
+    const { count } = this.#crowd;
+    const isListed = this.isListed;
+    const wasListed = this.#toldListed;
+    const wasCount = this.#toldCount;
+    const isTooMuch = this.#isTooMuch;
+    const { entered, left } = this.#differences();
+    this.begin();
+    const head = { type: "presence", room } as const;
+    if (!isListed) {
+      if (wasListed === false && wasCount === count) return undefined;
+      return { ...head, entered: [], left: [], count, countOnly: true };
+    }
+    if (wasListed !== true || isTooMuch) return { ...head, entered: this.#everyone(), left: [], count, all: true };
+    if (entered.length === 0 && left.length === 0 && wasCount === count) return undefined;
+    return { ...head, entered, left, count };
+  }
+
+  #differences() {
+    const entered: { readonly user: string; readonly info?: unknown }[] = [];
+    const left: { readonly user: string }[] = [];
+    for (const [user, { was, wasShown, wasMissing, isInfo }] of this.#changes) {
+      const isHere = this.#crowd.has(user);
+      if (isHere && (!was || wasMissing || isInfo)) entered.push(this.#crowd.member(user));
+      if (!isHere && (was || wasShown)) left.push({ user });
+    }
+    return { entered, left };
+  }
+}
