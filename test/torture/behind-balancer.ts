@@ -5,6 +5,7 @@ import { WsClient } from "../support/ws-client.js";
 import type { Crowd, Told } from "./crowd.js";
 import { startEngine } from "./engines.js";
 import type { NodeProcess } from "./node-process.js";
+import { withMembers } from "./presence/settings.js";
 import type { Torture } from "./torture.js";
 
 /** So many servers the balancers' configurations have. */
@@ -45,7 +46,10 @@ function changesOf(program: string, checkMs: number | undefined): Changes {
 
 export const nameOf = (node: number): string => `node-${node + 1}`;
 
-/** `variant` is an engine and a balancer: `redis, haproxy`. Resolves once every client is in its room. */
+/**
+ * `variant` is an engine and a balancer: `redis, haproxy`; with `, presence` behind them every client has a user and is told
+ * who is in its room. Resolves once every client is in its room.
+ */
 export async function startBehindBalancer(
   torture: Torture,
   variant: string,
@@ -53,18 +57,19 @@ export async function startBehindBalancer(
   settings: SettingsInput,
 ): Promise<BehindBalancer> {
   const { clients, roomCount, eventsPerSecond, publishers, processes, checkMs, maxDelayMs } = load;
-  const [engineName = "", program] = variant.split(", ") as [string, "haproxy" | "nginx"];
+  const [engineName = "", program, presence] = variant.split(", ") as [string, "haproxy" | "nginx", string?];
   const engine = await startEngine(torture, engineName);
-  const kinds = { "*": { history: { size: 5000 } } };
+  const star = { history: { size: 5000 } };
+  const rules = presence === undefined ? { kinds: { "*": star } } : withMembers(star);
   const nodes: NodeProcess[] = [];
   for (let n = 0; n < NODES; n++) {
-    nodes.push(...(await torture.startNodes(1, { ...engine.settings, ...settings, kinds, node: nameOf(n) })));
+    nodes.push(...(await torture.startNodes(1, { ...engine.settings, ...settings, ...rules, node: nameOf(n) })));
   }
   const file = program === "nginx" ? "nginx/nginx.conf" : "haproxy/haproxy.cfg";
   const balancer = await startBalancer(torture, file, nodes, changesOf(program, checkMs));
   const crowd = await torture.startCrowd([balancer], processes, maxDelayMs);
   const rooms = Array.from({ length: roomCount }, (_, index) => `room:${index + 1}`);
-  await crowd.subscribe({ count: clients, rooms });
+  await crowd.subscribe({ count: clients, rooms, presence: presence !== undefined });
   await torture.joined(crowd, clients);
   await crowd.publish({ count: publishers, rooms, eventsPerSecond });
   return { nodes, crowd, nextNode: () => nodeAt(balancer.url) };

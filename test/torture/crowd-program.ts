@@ -1,6 +1,7 @@
 /** A part of a crowd in a process of its own: run by `Crowd`, which sends it orders. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type Client, connect, type Position } from "../../client/index.js";
+import { signed } from "../support/sign.js";
 import type { Collected, Loss, Order, Progress, PublishOrder, Sample, SubscribeOrder } from "./crowd-protocol.js";
 import { BySdk, Once, Publisher, pace } from "./crowd-publisher.js";
 import { Subscriber } from "./crowd-subscriber.js";
@@ -31,8 +32,9 @@ let dialed = Math.floor(Math.random() * 1000);
 /** Where the next connection goes: to the nodes in turn, as behind a name with several addresses. */
 const nextUrl = (): string => urls[dialed++ % urls.length] as string;
 
-function open(way: Way, queueSize = 1000): Client {
-  const client = connect("http://nodes", { WebSocket: way.Socket, queueSize, maxDelayMs });
+function open(way: Way, { queueSize = 1000, user }: { queueSize?: number; user?: string | undefined } = {}): Client {
+  const token = user === undefined ? {} : { token: signed({ sub: user, info: { name: user } }) };
+  const client = connect("http://nodes", { WebSocket: way.Socket, queueSize, maxDelayMs, ...token });
   way.client = client;
   allWays.push(way);
   let isConnected = false;
@@ -62,23 +64,29 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     // A burst of connections is spread a little, so that it is the rooms that are tested and not the listen queue.
     else if (index % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 20));
-    const way = new Way(nextUrl);
+    const { presence } = order;
+    const way = new Way(nextUrl, presence);
     ways.push(way);
-    const client = open(way);
-    const subscriber = new Subscriber(`${process.pid}-${subscribers.length + 1}`, client, epochs);
+    const name = `${process.pid}-${subscribers.length + 1}`;
+    const client = open(way, { user: presence ? name : undefined });
+    const subscriber = new Subscriber(name, client, epochs);
     subscribers.push(subscriber);
     for (let each = 0; each < order.roomsEach; each++) {
-      const name = order.rooms[(index * order.roomsEach + each) % order.rooms.length] as string;
-      const since = Math.random() < order.resuming ? ends[name] : undefined;
-      const place = since && { epoch: since.epoch, offset: since.offset };
-      subscriber.watch(client.room(name, place && { since: place }), place);
+      const room = order.rooms[(index * order.roomsEach + each) % order.rooms.length] as string;
+      const end = Math.random() < order.resuming ? ends[room] : undefined;
+      const since = end && { epoch: end.epoch, offset: end.offset };
+      subscriber.watch(client.room(room, { ...(presence && { presence }), ...(since && { since }) }), {
+        since,
+        presence,
+      });
     }
   }
 }
 
 function publish(order: PublishOrder): void {
   const mine = Array.from({ length: order.count }, (_, index) => {
-    const manner = order.manner === "sdk" ? new BySdk(open(new Way(nextUrl), 100_000)) : new Once(nextUrl, losses);
+    const manner =
+      order.manner === "sdk" ? new BySdk(open(new Way(nextUrl), { queueSize: 100_000 })) : new Once(nextUrl, losses);
     return new Publisher(
       order.firstPublisher + index,
       order.rooms[index] ?? [],
@@ -109,6 +117,7 @@ function progress(far: { readonly [room: string]: Position }): Progress {
     deliveries: sum(subscribers.map((subscriber) => subscriber.deliveries)),
     connected: allWays.filter((way) => way.node !== undefined).length,
     published: publishedCount,
+    members: sum(subscribers.map((subscriber) => subscriber.members)),
     ends,
   };
 }
@@ -143,7 +152,14 @@ function collect(): Collected {
     closes: closesByCode(),
     stallMs: stalls.count === 0 ? 0 : stalls.max / 1e6,
     samples,
+    members: subscribers.flatMap((subscriber) => subscriber.membersTold()),
+    memberFrames: sum(ways.map((way) => way.memberFrames)),
   };
+}
+
+function mark(): void {
+  for (const subscriber of subscribers) subscriber.mark();
+  for (const way of ways) way.memberFrames = 0;
 }
 
 async function act(order: Order): Promise<unknown> {
@@ -161,6 +177,8 @@ async function act(order: Order): Promise<unknown> {
     case "cut":
       for (const way of ways.slice(0, Math.ceil(ways.length * order.share))) way.cut(order.forMs);
       return undefined;
+    case "mark":
+      return mark();
     case "stall":
       for (const way of ways) way.stall(order.stalled);
       return undefined;

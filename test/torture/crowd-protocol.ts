@@ -13,6 +13,8 @@ export type SubscribeOrder = {
   readonly withinMs: number;
   /** The share of the clients that come with a position of their own, of an event that was seen in the room before. */
   readonly resuming: number;
+  /** Whether each comes as a user of its own, whose token `SECRET` signs, and is told who is in its rooms. */
+  readonly presence: boolean;
 };
 
 export type PublishOrder = {
@@ -39,6 +41,8 @@ export type Order =
   | { readonly type: "stop" }
   /** Cuts the connections of a share of the subscribers, the first that came, and keeps them away. */
   | { readonly type: "cut"; readonly share: number; readonly forMs: number }
+  /** Forgets what was told so far of who came and went. */
+  | { readonly type: "mark" }
   /** The subscribers read nothing more from their connections, or go on reading. */
   | { readonly type: "stall"; readonly stalled: boolean }
   /** Counts from now on, so often, on which node how many clients are. */
@@ -57,12 +61,30 @@ export type Progress = {
   /** Clients, subscribers and publishers, that have a session. */
   readonly connected: number;
   readonly published: number;
+  /** How many members the subscribers know of, each counted at every client that knows of it. */
+  readonly members: number;
   /** The newest acknowledged position of each room. */
   readonly ends: { readonly [room: string]: Position & { readonly at: number } };
 };
 
 /** A connection that ended without this side having ended it. */
 export type Loss = { readonly at: number; readonly code: number; readonly reason: string };
+
+/** What a client was told of who is in its room. All but the last two since the mark, or since it is there. */
+export type MembersTold = {
+  readonly user: string;
+  readonly room: string;
+  /** Users, in the order in which they came, or went. */
+  readonly entered: readonly string[];
+  readonly left: readonly string[];
+  /** The lowest and the highest count, and how often it has risen. */
+  readonly least: number;
+  readonly most: number;
+  readonly rises: number;
+  /** How many users are listed, and how many members there are. */
+  readonly listed: number;
+  readonly count: number;
+};
 
 /** How many clients are on each node, by its name, at a moment, in Unix milliseconds. */
 export type Sample = { readonly at: number; readonly nodes: { readonly [node: string]: number } };
@@ -83,6 +105,9 @@ export type Collected = {
   /** How many of the connections have ended, by their close codes. */
   readonly closes: { readonly [code: string]: number };
   readonly samples: readonly Sample[];
+  readonly members: readonly MembersTold[];
+  /** Frames on the wire that told of someone who came or went, since the mark. */
+  readonly memberFrames: number;
   /** The longest that the process did not come to its turn, since it has sampled, in milliseconds: its own or the machine's doing. */
   readonly stallMs: number;
 };

@@ -1,5 +1,7 @@
 /** A user's client in some rooms, which writes down all that it is given. Runs in a crowd's process. */
 import type { Client, Position, Room } from "../../client/index.js";
+import { CrowdMembers } from "./crowd-members.js";
+import type { MembersTold } from "./crowd-protocol.js";
 import { type PackedLog, packEntry, type Words } from "./packed.js";
 import type { Entry } from "./records.js";
 
@@ -7,12 +9,14 @@ import type { Entry } from "./records.js";
 export type Value = { readonly p: number; readonly n: number; readonly r: string; readonly filling?: string };
 
 type Watched = { readonly room: Room; readonly entries: number[]; position: Position | undefined; resetAt: number };
+type Watching = { readonly since?: Position | undefined; readonly presence?: boolean };
 
 export class Subscriber {
   readonly #name: string;
   readonly #epochs: Words;
   readonly #watched: Watched[] = [];
   #lostAt: number | undefined;
+  readonly #members: CrowdMembers[] = [];
   readonly gapsMs: number[] = [];
   deliveries = 0;
 
@@ -24,8 +28,9 @@ export class Subscriber {
     });
   }
 
-  /** Joins, from then on or from a position on. */
-  watch(room: Room, since: Position | undefined): void {
+  /** Joins, from then on or from a position on; with `presence`, who is in the room is written down as well. */
+  watch(room: Room, { since, presence = false }: Watching): void {
+    if (presence) this.#members.push(new CrowdMembers(this.#name, room));
     const watched: Watched = { room, entries: [], position: since, resetAt: 0 };
     this.#watched.push(watched);
     if (since !== undefined) this.#write(watched, { type: "joined", at: Date.now(), position: since });
@@ -63,6 +68,19 @@ export class Subscriber {
     if (this.#lostAt === undefined || this.joined < this.#watched.length) return;
     this.gapsMs.push(Date.now() - this.#lostAt);
     this.#lostAt = undefined;
+  }
+
+  /** Of all rooms together, as far as it was told. */
+  get members(): number {
+    return this.#members.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  mark(): void {
+    for (const members of this.#members) members.mark();
+  }
+
+  membersTold(): MembersTold[] {
+    return this.#members.map((members) => members.told());
   }
 
   /** In how many rooms it is not yet where the log's end is known to be. */

@@ -10,7 +10,7 @@ import type { Records } from "./records.js";
 const program = fileURLToPath(new URL("./crowd-program.js", import.meta.url));
 
 export type Subscribing = { readonly count: number; readonly rooms: readonly string[] } & Partial<
-  Pick<SubscribeOrder, "roomsEach" | "withinMs" | "resuming">
+  Pick<SubscribeOrder, "roomsEach" | "withinMs" | "resuming" | "presence">
 >;
 export type Publishing = {
   readonly count: number;
@@ -57,7 +57,8 @@ export class Crowd {
   }
 
   /** Resolves when all have come; `joined` tells when they are in. */
-  async subscribe({ count, rooms, roomsEach = 1, withinMs = 0, resuming = 0 }: Subscribing): Promise<void> {
+  async subscribe(subscribing: Subscribing): Promise<void> {
+    const { count, rooms, roomsEach = 1, withinMs = 0, resuming = 0, presence = false } = subscribing;
     let start = 0;
     const orders = this.#parts.map((_, index): Order => {
       const share = this.#share(count, index);
@@ -65,7 +66,7 @@ export class Crowd {
       const from = (start * roomsEach) % rooms.length;
       start += share;
       const turned = [...rooms.slice(from), ...rooms.slice(0, from)];
-      return { type: "subscribe", count: share, rooms: turned, roomsEach, withinMs, resuming };
+      return { type: "subscribe", count: share, rooms: turned, roomsEach, withinMs, resuming, presence };
     });
     await this.#all((part) => orders[part] as Order, withinMs);
   }
@@ -99,6 +100,11 @@ export class Crowd {
     await this.#all(() => ({ type: "cut", share, forMs }));
   }
 
+  /** Forgets what the subscribers were told so far of who came and went. */
+  async mark(): Promise<void> {
+    await this.#all(() => ({ type: "mark" }));
+  }
+
   /** The subscribers read nothing more from the connections they have, or go on reading. */
   async stall(stalled: boolean): Promise<void> {
     await this.#all(() => ({ type: "stall", stalled }));
@@ -130,6 +136,7 @@ export class Crowd {
       deliveries: sum((one) => one.deliveries),
       connected: sum((one) => one.connected),
       published: sum((one) => one.published),
+      members: sum((one) => one.members),
       ends: newest,
     };
   }
@@ -152,6 +159,8 @@ export class Crowd {
       closes: totals(all.map((one) => one.closes)),
       stallMs: Math.max(...all.map((one) => one.stallMs)),
       samples: summed(all.map((one) => one.samples)),
+      members: all.flatMap((one) => one.members),
+      memberFrames: all.reduce((total, one) => total + one.memberFrames, 0),
     };
   }
 

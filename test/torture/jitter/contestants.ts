@@ -68,7 +68,7 @@ const roomcast: Side = {
   subscriber(name, way, epochs) {
     const client = connect(URL, { WebSocket: socketOf(way) });
     const subscriber = new Subscriber(name, client, epochs);
-    subscriber.watch(client.room(ROOM), undefined);
+    subscriber.watch(client.room(ROOM), {});
     return Object.assign(subscriber, { unrecovered: 0 });
   },
   publisher: (way) => new BySdk(connect(URL, { WebSocket: socketOf(way) })),

@@ -19,6 +19,7 @@ import { row16 } from "./row-16-joins.js";
 import { row17 } from "./row-17-nats-killed.js";
 import { row18 } from "./row-18-growing.js";
 import { row19 } from "./row-19-half-open.js";
+import { row20 } from "./row-20-ghosts.js";
 import { row21 } from "./row-21-tokens.js";
 import { row22 } from "./row-22-revoked.js";
 import { row23 } from "./row-23-silent-clients.js";
@@ -47,6 +48,7 @@ export const rows: readonly Row[] = [
   row17,
   row18,
   row19,
+  row20,
   row21,
   row22,
   row23,
