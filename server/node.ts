@@ -33,6 +33,8 @@ import { versionOf } from "./version.js";
 
 /** How long commands of the queue that are under way are waited for as the node ends, in milliseconds. */
 const COMMANDS_MS = 3000;
+/** How long it may take to write which members have gone, in milliseconds. */
+const MEMBERS_MS = 2000;
 /** How often it is looked whether something has come about, in milliseconds. */
 const LOOK_MS = 10;
 
@@ -95,7 +97,8 @@ export class Node implements Server {
 
   /** Ends what was opened for a node that never came to listen. */
   async #letGo(): Promise<void> {
-    const { application, decisions, commands, records, rooms } = this.#parts;
+    const { application, decisions, commands, records, rooms, rosters } = this.#parts;
+    await rosters.close(0);
     await application.close(0);
     decisions.close();
     await commands?.close(0);
@@ -253,7 +256,7 @@ export class Node implements Server {
 
   async #end(letClientsGo: () => Promise<void> | void): Promise<void> {
     const { listener, doors, rooms, sessions, cluster, revoking, jwks, log, settings } = this.#parts;
-    const { decisions, commands, records } = this.#parts;
+    const { decisions, commands, records, rosters } = this.#parts;
     const until = performance.now() + settings.deadlineMs;
     this.#state = "draining";
     cluster.announce();
@@ -271,6 +274,7 @@ export class Node implements Server {
     decisions.close();
     try {
       await commandsEnded;
+      await rosters.close(Math.min(MEMBERS_MS, until - performance.now()));
       await records?.close(until);
       await cluster.close();
       await revoking.close();

@@ -7,6 +7,7 @@ import type { Cluster } from "./cluster/cluster.js";
 import type { Settings } from "./config.js";
 import type { DecisionCache } from "./hooks/decision-cache.js";
 import type { Log } from "./log.js";
+import type { Rosters } from "./presence/rosters.js";
 import type { Commands } from "./queue/commands.js";
 import type { Records } from "./queue/records.js";
 import type { Revoking } from "./revoking.js";
@@ -21,6 +22,7 @@ export type Parts = {
   readonly listener: Listener;
   readonly doors: Doors;
   readonly rooms: Rooms;
+  readonly rosters: Rosters;
   readonly sessions: Sessions;
   readonly usage: Usage;
   readonly cluster: Cluster;

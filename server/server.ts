@@ -26,6 +26,7 @@ import {
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine, openStore } from "./engine/open.js";
+import { openPresences } from "./engine/open-presence.js";
 import type { HistoryOptions, HistoryPage } from "./history.js";
 import { DecisionCache } from "./hooks/decision-cache.js";
 import type { RingOf } from "./hooks/homes.js";
@@ -36,6 +37,7 @@ import { nativeProblem } from "./native.js";
 import { lookUntil, Node } from "./node.js";
 import { nodeActions } from "./node-actions.js";
 import type { Parts } from "./parts.js";
+import { Rosters } from "./presence/rosters.js";
 import { commandsOf, queuesOf } from "./queueing.js";
 import { observerOf, recordsOf } from "./recording.js";
 import { Revoking, revocationsRoom } from "./revoking.js";
@@ -43,7 +45,6 @@ import { roomOfMembers, shownName } from "./room/names.js";
 import { Rooms } from "./room/rooms.js";
 import type { PublishOptions, Server, TenantOptions } from "./running.js";
 import { byHook, byTokens, everyone, type Identities } from "./session/identity.js";
-import { noPresences } from "./session/no-presences.js";
 import { Sessions } from "./session/sessions.js";
 import { Slices } from "./session/slices.js";
 import { verbs } from "./session/verbs.js";
@@ -100,6 +101,8 @@ export type ServerOptions = SettingsInput &
     readonly log?: Log | undefined;
   };
 
+/** Registers of members are compared with what is known once in so many times that a room is with its log. */
+const CHECKS = 3;
 /** How long a start waits for engines that cannot be reached yet, in milliseconds. */
 const REACHED_MS = 5000;
 /** The application says who its clients are, or their tokens do; without either nobody is asked. */
@@ -174,11 +177,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     rulesFor,
     occupied: application.occupancy && ((room, isHere) => application.occupancy?.changed(room, isHere)),
     reserved: {
-      deliver: (room, events) => revoking.deliver(room, events) || cluster.deliver(room, events),
+      deliver: (room, events) =>
+        rosters.deliver(room, events) || revoking.deliver(room, events) || cluster.deliver(room, events),
       suspect: (room) => {
         // What the others have forgotten meanwhile, this node has not heard of.
         if (room === NODES_ROOM) decisions.clear();
-        return revoking.suspect(room) || cluster.suspect();
+        return rosters.suspect(room) || revoking.suspect(room) || cluster.suspect();
       },
     },
     lingerMs: settings.lingerMs,
@@ -191,12 +195,17 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const usage = new Usage(settings, (room) => rooms.find(room)?.holds ?? 0);
   const { node: name, leaseMs } = settings;
   const cluster = new Cluster({ name, version: versionOf(), broker: rooms.broker, actions, usage, leaseMs, log });
+  const rosters = new Rosters({
+    ...{ instance: cluster.id, broker: rooms.broker, fanout: doors, leaseMs, log },
+    engines: await openPresences(settings, log),
+    checkMs: settings.checkMs === 0 ? Number.POSITIVE_INFINITY : settings.checkMs * CHECKS,
+  });
   const sessions = new Sessions({
     context: {
       node: settings.node,
       verbs,
       rooms,
-      presences: noPresences,
+      presences: rosters,
       hooks: application.hooks,
       identities: identitiesOf(application.hooks, tokens, access),
       permissions: new Permissions(access, revocations),
@@ -225,7 +234,22 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const roomProblems = () => rooms.broker.problems();
   const commands = queues && commandsOf(queues, settings, { server: () => server, problems: roomProblems, log });
   const parts: Parts = {
-    ...{ settings, log, listener, doors, rooms, sessions, usage, cluster, revoking, jwks, decisions, application, api },
+    ...{
+      settings,
+      log,
+      listener,
+      doors,
+      rooms,
+      rosters,
+      sessions,
+      usage,
+      cluster,
+      revoking,
+      jwks,
+      decisions,
+      application,
+      api,
+    },
     ...{ commands, records, failed },
   };
   const server = new Node(parts);
