@@ -4,6 +4,13 @@ export { type NewEvent, RoomEvent } from "../protocol/event.js";
 export { Payload } from "../protocol/payload.js";
 export { type Conformance, conformance, onOutages } from "./engine/conformance.js";
 export {
+  onPresenceOutages,
+  onPresenceWrites,
+  type PresenceCluster,
+  type PresenceConformance,
+  presenceConformance,
+} from "./engine/conformance-presence.js";
+export {
   type Broker,
   type Deliver,
   EngineError,
@@ -14,3 +21,5 @@ export {
   type Suspect,
 } from "./engine/engine.js";
 export { MemoryBroker, MemoryLog } from "./engine/memory.js";
+export { MemoryPresence, MemoryRegisters } from "./engine/memory-presence.js";
+export type { Beat, Lease, OpenPresence, Presence, Register } from "./engine/presence.js";

@@ -26,7 +26,7 @@ export class MemoryRegisters {
     const nodes = this.#rooms.get(room) ?? new Map<string, Map<number, Buffer>>();
     const parts = nodes.get(node) ?? new Map<number, Buffer>();
     if (value === undefined) parts.delete(part);
-    else parts.set(part, value);
+    else parts.set(part, Buffer.from(value));
     const rooms = this.#byNode.get(node) ?? new Set();
     if (parts.size > 0) {
       nodes.set(node, parts);
@@ -44,7 +44,7 @@ export class MemoryRegisters {
   read(room: string): Register[] {
     const registers: Register[] = [];
     for (const [node, parts] of this.#rooms.get(room) ?? []) {
-      for (const [part, value] of parts) registers.push({ node, part, value });
+      for (const [part, value] of parts) registers.push({ node, part, value: Buffer.from(value) });
     }
     return registers;
   }
