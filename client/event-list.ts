@@ -54,8 +54,8 @@ export class EventList {
     if (epoch === undefined || epoch !== this.#seen?.epoch || offset !== this.#seen.offset) this.#clear();
     const look = (): void => {
       if (!past || this.#hasPast) return;
-      if (room.state.status === "joined") void this.#load(room, room.position, changed);
       this.#isLoading = room.state.status !== "failed";
+      if (room.state.status === "joined") void this.#load(room, room.position, changed);
       this.#tell(changed);
     };
     const stops = [
