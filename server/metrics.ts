@@ -4,6 +4,7 @@ import type { AddressReason } from "./access/limits/address-limits.js";
 import type { LimitName } from "./access/limits/limits.js";
 import type { HookNumbers } from "./application.js";
 import type { CacheNumbers } from "./hooks/decision-cache.js";
+import type { PresenceNumbers } from "./presence/rosters.js";
 import { ProcessNumbers } from "./process-numbers.js";
 import type { CommandNumbers } from "./queue/commands.js";
 import type { RecordNumbers } from "./queue/records.js";
@@ -60,6 +61,8 @@ export type NodeNumbers = {
   readonly commands: CommandNumbers | undefined;
   /** Of the stream of what happened, where there is one. */
   readonly records: RecordNumbers | undefined;
+  /** Of who is in the rooms. */
+  readonly presence: PresenceNumbers;
 };
 
 /** Where the numbers of a node come from: asked at each scrape. */
@@ -238,6 +241,38 @@ const ofHooks: readonly Definition<NodeNumbers>[] = [
     help: "How often the answers that nodes share in Redis were passed over: Redis was away, too slow, or not yet told what was forgotten.",
     kind: "counter",
     read: ({ decisions }) => decisions.passedOver,
+  },
+  {
+    name: "roomcast_members",
+    help: "Places of members of rooms on this node, those included whose session is waited for after it has lost its connection.",
+    kind: "gauge",
+    read: ({ presence }) => presence.members,
+  },
+  {
+    name: "roomcast_rosters",
+    help: "Rooms whose members this node knows, or has some of.",
+    kind: "gauge",
+    read: ({ presence }) => presence.rosters,
+  },
+  {
+    name: "roomcast_presence_frames_total",
+    help: "Frames that told of members who came and went, each counted once whatever the number of its readers.",
+    kind: "counter",
+    read: ({ presence }) => presence.frames,
+  },
+  {
+    name: "roomcast_presence_operations_total",
+    help: "What was done at the engine: registers of members written, rooms read, leases renewed.",
+    kind: "counter",
+    label: "operation",
+    read: ({ presence }) => ({ write: presence.writes, read: presence.reads, beat: presence.beats }),
+  },
+  {
+    name: "roomcast_presence_leases_total",
+    help: "Leases that ended without a word: of other nodes, whose members are gone then, and own ones, which were taken anew.",
+    kind: "counter",
+    label: "whose",
+    read: ({ presence }) => ({ other: presence.nodesGone, own: presence.leasesLost }),
   },
   {
     name: "roomcast_commands_total",

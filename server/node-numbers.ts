@@ -3,7 +3,7 @@ import type { NodeNumbers, NodeState } from "./metrics.js";
 import type { Parts } from "./parts.js";
 
 export function nodeNumbers(parts: Parts, state: NodeState): NodeNumbers {
-  const { sessions, doors, usage, api, rooms, application, decisions, commands, records } = parts;
+  const { sessions, doors, usage, api, rooms, application, decisions, commands, records, rosters } = parts;
   return {
     state,
     connections: sessions.size,
@@ -18,11 +18,12 @@ export function nodeNumbers(parts: Parts, state: NodeState): NodeNumbers {
     publishedBytes: doors.publishedBytes,
     logReads: rooms.logReads,
     strays: rooms.strays,
-    problems: rooms.broker.problems().length + (commands?.problems().length ?? 0),
+    problems: rooms.broker.problems().length + rosters.problems().length + (commands?.problems().length ?? 0),
     hooks: application.numbers(),
     decisions: decisions.numbers,
     commands: commands?.numbers(),
     records: records?.numbers,
+    presence: rosters.numbers,
     drain: { left: state === "draining" ? sessions.size : 0, moved: sessions.moved, closed: sessions.sentAway },
   };
 }
