@@ -17,6 +17,8 @@ type Change = {
   since: number;
 };
 
+/** The most that the members of a room may take that are listed, in bytes. */
+const MAX_LIST_BYTES = 128 * 1024;
 /** A list that was given up comes back once the room is so much smaller, so that it does not come and go. */
 const BACK = 0.8;
 
@@ -45,10 +47,9 @@ export class Changes {
 
   /** Whether the members are listed, or only counted. */
   get isListed(): boolean {
-    const { users } = this.#crowd;
-    if (this.#isListed ? users > this.#maxListed : users <= this.#maxListed * BACK && this.#maxListed > 0) {
-      this.#isListed = !this.#isListed;
-    }
+    const part = this.#isListed ? 1 : BACK;
+    const { users, bytes } = this.#crowd;
+    this.#isListed = this.#maxListed > 0 && users <= this.#maxListed * part && bytes <= MAX_LIST_BYTES * part;
     return this.#isListed;
   }
 

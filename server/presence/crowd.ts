@@ -41,6 +41,8 @@ export class Crowd {
   /** Sessions without a user, by session. */
   readonly #anonymous = new Map<string, Entries>();
   readonly #events: CrowdEvents | undefined;
+  /** About how much all of it takes. */
+  bytes = 0;
 
   constructor(events?: CrowdEvents) {
     this.#events = events;
@@ -65,6 +67,7 @@ export class Crowd {
     const map = user === undefined ? this.#anonymous : this.#users;
     const key = user ?? entry.session;
     const before = map.get(key);
+    this.bytes += entry.bytes;
     map.set(key, before === undefined ? entry : [...listOf(before), entry]);
     this.#tell(user, listOf(before), listOf(map.get(key)));
   }
@@ -76,6 +79,7 @@ export class Crowd {
     const before = listOf(map.get(key));
     const after = before.filter((each) => each !== entry);
     if (after.length === before.length) return;
+    this.bytes -= entry.bytes;
     if (after.length === 0) map.delete(key);
     else map.set(key, after.length === 1 ? (after[0] as Entry) : after);
     this.#tell(user, before, after);
@@ -100,11 +104,11 @@ export class Crowd {
     return this.#users.has(user);
   }
 
-  /** Whether the session stands here in other words than these. */
-  isElsewhere(entry: Entry): boolean {
+  /** Whether the session stands here in other words than these, and newer than `since`, in Unix milliseconds. */
+  isElsewhere(entry: Entry, since: number): boolean {
     const map = entry.user === undefined ? this.#anonymous : this.#users;
     const entries = listOf(map.get(entry.user ?? entry.session));
-    return entries.some((each) => each !== entry && each.session === entry.session);
+    return entries.some((each) => each !== entry && each.session === entry.session && each.at > since);
   }
 
   /** What is shown of the user. */

@@ -9,6 +9,8 @@ export type Entry = {
   readonly info: unknown;
   /** When it came, in Unix milliseconds of its node: of a user's sessions the newest says the info. */
   readonly at: number;
+  /** About how many bytes it takes, on the wire and here. */
+  readonly bytes: number;
 };
 
 /**
@@ -31,8 +33,15 @@ const textOf = ({ session, user, info, at }: Entry): string => {
   return shown === undefined ? `${head}]` : `${head},${shown}]`;
 };
 
-/** About how many bytes the entry takes. */
-export const sizeOf = (entry: Entry): number => Buffer.byteLength(textOf(entry)) + 1;
+/** What an entry takes beside its names and its info, in bytes. */
+const ENTRY_BYTES = 24;
+
+/** An entry, weighed. */
+export function entryOf(session: string, user: string | undefined, info: unknown, at: number): Entry {
+  const shown = info === undefined ? "" : JSON.stringify(info);
+  const bytes = ENTRY_BYTES + session.length + Buffer.byteLength(user ?? "") + Buffer.byteLength(shown);
+  return { session, user, info, at, bytes };
+}
 
 /** JSON: a list of the revision's two numbers and the entries, each a list of session, user, time and info. */
 export function writePart({ revision, entries }: Part): string {
@@ -71,7 +80,7 @@ function partOf(fields: unknown): Part | undefined {
     if (!Array.isArray(each)) return undefined;
     const [session, user, at, info] = each;
     if (!isName(session) || !(user === null || isName(user)) || !isCount(at)) return undefined;
-    entries.push({ session, user: user ?? undefined, info, at });
+    entries.push(entryOf(session, user ?? undefined, info, at));
   }
   return { revision: { life, count }, entries };
 }

@@ -194,9 +194,16 @@ export class Roster implements RosterOfSession {
     this.#writer.verify(own, written);
   }
 
-  /** Something that others have said may not have come: reads the registers, now or as soon as it can be. */
+  /**
+   * Something that others have said may not have come, or what this node has written may be lost: reads the registers, now
+   * or as soon as it can be. Where nobody here wants to know what others say, they are written once more.
+   */
   refresh(): void {
-    if (this.#closed || !this.#isWatching || this.#cancelRead !== undefined) return;
+    if (this.#closed || this.#cancelRead !== undefined) return;
+    if (!this.#isWatching) {
+      this.#writer.again(this.#seats.parts, AGAIN_MS);
+      return;
+    }
     this.#read().catch(() => {
       if (this.#closed || this.#cancelRead !== undefined) return;
       this.#cancelRead = this.#port.clock.after(RETRY_MS * (0.5 + Math.random()), () => {

@@ -12,8 +12,9 @@ import { type Clock, realClock } from "./clock.js";
 import { Crowd } from "./crowd.js";
 import { Ground } from "./ground.js";
 import type { Leases } from "./leases.js";
-import { type Note, readNote, readPart } from "./register.js";
+import { type Note, readNote } from "./register.js";
 import { Roster, type RosterCounts } from "./roster.js";
+import { Sources } from "./sources.js";
 
 export type RostersOptions = {
   /** This node's instance: no other process has the same, and it has no dot. */
@@ -163,11 +164,10 @@ export class Rosters implements Presences {
     await leases.beaten();
     this.#counts.reads++;
     const crowd = new Crowd();
-    const registers = await engine.read(room);
-    await walk(registers, ({ node, value }) => {
-      if (leases.isGone(node)) return;
-      for (const entry of readPart(value.toString())?.entries ?? []) crowd.add(entry);
-    });
+    const ignore = () => undefined;
+    const sources = new Sources({ crowd, keepMs: 0, heard: ignore, seen: ignore });
+    const began = this.#clock.now();
+    await sources.read(await engine.read(room), began, (node) => leases.isGone(node));
     return crowd;
   }
 

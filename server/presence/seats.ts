@@ -2,7 +2,7 @@
 import type { Seat, Who } from "../session/presence.js";
 import type { Clock } from "./clock.js";
 import type { Crowd } from "./crowd.js";
-import { type Entry, sizeOf } from "./register.js";
+import { type Entry, entryOf } from "./register.js";
 
 /** The most members in a part, and the most bytes: so one that comes or goes has little written anew. */
 const PART_SIZE = 64;
@@ -17,11 +17,15 @@ type Part = { readonly number: number; readonly taken: Set<Taken>; bytes: number
 /** A place that is taken. */
 type Taken = {
   entry: Entry;
-  part: Part;
-  bytes: number;
+  readonly part: Part;
   /** Who holds it; `undefined`: the connection is lost, and it is given up at `until`. */
   holder: object | undefined;
   until: number;
+  /**
+   * When the session came here last, in Unix milliseconds. Where it stands on another node by an earlier time, it came from
+   * there: that node waits for it no more, or has been killed.
+   */
+  since: number;
 };
 
 export type SeatsOptions = {
@@ -80,7 +84,7 @@ export class Seats {
   }
 
   enter({ session, user, info }: Who): Seat {
-    const entry = { session, user, info: shownOf(info), at: Date.now() };
+    const entry = entryOf(session, user, shownOf(info), Date.now());
     const holder = this.#seat(session);
     const taken = this.#taken.get(session);
     if (taken !== undefined && taken.entry.user !== user) this.#remove(taken);
@@ -90,6 +94,7 @@ export class Seats {
     }
     this.#lost.delete(taken);
     taken.holder = holder;
+    taken.since = entry.at;
     this.#replace(taken, info);
     return holder;
   }
@@ -114,10 +119,8 @@ export class Seats {
     if (JSON.stringify(shown) === JSON.stringify(taken.entry.info)) return;
     const { crowd, changed } = this.#options;
     const before = taken.entry;
-    taken.entry = { ...before, info: shown, at: Date.now() };
-    taken.part.bytes -= taken.bytes;
-    taken.bytes = sizeOf(taken.entry);
-    taken.part.bytes += taken.bytes;
+    taken.entry = entryOf(before.session, before.user, shown, Date.now());
+    taken.part.bytes += taken.entry.bytes - before.bytes;
     crowd.add(taken.entry);
     crowd.remove(before);
     changed(taken.part.number);
@@ -125,11 +128,10 @@ export class Seats {
 
   #add(entry: Entry, holder: object): void {
     const { crowd, changed } = this.#options;
-    const bytes = sizeOf(entry);
-    const part = this.#partFor(bytes);
-    const taken = { entry, part, bytes, holder, until: 0 };
+    const part = this.#partFor(entry.bytes);
+    const taken = { entry, part, holder, until: 0 };
     part.taken.add(taken);
-    part.bytes += bytes;
+    part.bytes += entry.bytes;
     if (part.taken.size >= PART_SIZE) this.#sparse.delete(part);
     this.#taken.set(entry.session, taken);
     crowd.add(entry);
@@ -148,11 +150,11 @@ export class Seats {
   }
 
   #remove(taken: Taken): void {
-    const { part, entry, bytes } = taken;
+    const { part, entry } = taken;
     this.#lost.delete(taken);
     this.#taken.delete(entry.session);
     part.taken.delete(taken);
-    part.bytes -= bytes;
+    part.bytes -= entry.bytes;
     if (part.taken.size === 0) {
       this.#parts.delete(part.number);
       this.#sparse.delete(part);
@@ -167,7 +169,7 @@ export class Seats {
   #lose(taken: Taken): void {
     const { crowd, clock, graceMs } = this.#options;
     taken.holder = undefined;
-    if (crowd.isElsewhere(taken.entry)) {
+    if (crowd.isElsewhere(taken.entry, taken.since)) {
       this.#remove(taken);
       return;
     }
@@ -195,9 +197,10 @@ export class Seats {
   }
 
   /** Another node says that the session is with it: it need not be waited for here. */
-  seenElsewhere({ session, user }: Entry): void {
+  seenElsewhere({ session, user, at }: Entry): void {
     const taken = this.#taken.get(session);
-    if (taken !== undefined && taken.holder === undefined && taken.entry.user === user) this.#remove(taken);
+    if (taken === undefined || taken.holder !== undefined || taken.entry.user !== user) return;
+    if (at > taken.since) this.#remove(taken);
   }
 
   close(): void {

@@ -108,7 +108,6 @@ export class Writer {
     this.#life = this.#options.newLife();
     this.#count = 0;
     this.#written.clear();
-    this.#dirty.clear();
     for (const part of parts) this.#dirty.add(part);
     if (this.#dirty.size > 0) this.#schedule(Math.random() * withinMs);
   }
