@@ -129,7 +129,7 @@ export class Seats {
   #add(entry: Entry, holder: object): void {
     const { crowd, changed } = this.#options;
     const part = this.#partFor(entry.bytes);
-    const taken = { entry, part, holder, until: 0 };
+    const taken = { entry, part, holder, until: 0, since: entry.at };
     part.taken.add(taken);
     part.bytes += entry.bytes;
     if (part.taken.size >= PART_SIZE) this.#sparse.delete(part);
