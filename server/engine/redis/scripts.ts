@@ -29,6 +29,10 @@ export const scripts = {
   recordMarks: read("record-marks"),
   countUp: read("count-up"),
   remembered: read("remembered"),
+  presenceWrite: read("presence-write"),
+  presenceBeat: read("presence-beat"),
+  presenceEnd: read("presence-end"),
+  presenceClear: read("presence-clear"),
   ledgerSwap: read("ledger-swap"),
 } as const;
 
