@@ -10,6 +10,7 @@ const root = resolve(import.meta.dirname, "../../..");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
   readonly exports: Readonly<Record<string, unknown>>;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
 };
 
 /** An application's folder with the package in it as `npm pack` makes it, beside its dependencies and nothing else. */
@@ -26,16 +27,19 @@ function installPacked(t: TestContext): string {
   mkdirSync(join(folder, "node_modules"));
   cpSync(join(folder, "package"), join(folder, "node_modules/roomcast"), { recursive: true });
   // What these need in their turn is found from where they really are.
-  for (const name of Object.keys(manifest.dependencies)) {
-    symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name), "dir");
-  }
+  link(folder, Object.keys(manifest.dependencies));
   return folder;
+}
+
+function link(folder: string, names: readonly string[]): void {
+  for (const name of names) symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name), "dir");
 }
 
 test("the packed package has all that its exports name, and runs from the command line", async (t) => {
   const folder = installPacked(t);
   for (const path of Object.keys(manifest.exports)) {
     if (path.endsWith(".json")) continue;
+    if (path === "./client/react") link(folder, Object.keys(manifest.peerDependencies));
     const name = path.replace(/^\./, "roomcast");
     const code = `const all = await import("${name}"); console.log(Object.keys(all).length)`;
     const run = spawnSync(process.execPath, ["--input-type=module", "-e", code], { cwd: folder, encoding: "utf8" });
