@@ -85,7 +85,7 @@ export async function openStore(options: EngineOptions, purpose: string, log: Lo
   return new RedisStore({ shards, username, password, namespace, purpose, timeoutMs, probeMs, log });
 }
 
-function natsOptions(options: EngineOptions, log: Log) {
+export function natsOptions(options: EngineOptions, log: Log) {
   const { natsCredentials: credentials } = options;
   return {
     servers: options.nats,

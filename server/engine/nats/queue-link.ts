@@ -1,4 +1,4 @@
-/** A connection for a queue or a record log, with the streams that it needs made before it counts as there. */
+/** A connection for a queue, a record log or presence, with the streams that it needs made before it counts as there. */
 import type { Log } from "../../log.js";
 import { Circuit } from "../circuit.js";
 import { EngineError, LOST_RETRY_MS } from "../engine.js";
@@ -118,7 +118,7 @@ export class QueueLink {
       this.#settingUp = false;
       const reason = error instanceof Error ? error.message : String(error);
       if (this.#streams.problem !== `${this.#streams.name}: ${reason}`) {
-        this.#log.error(`queue: the streams of the ${this.#name} cannot be used`, { engine: "nats", reason });
+        this.#log.error(`engine: the streams of the ${this.#name} cannot be used`, { engine: "nats", reason });
       }
       this.#streams.trip(reason);
       this.#again(epoch);
