@@ -10,6 +10,15 @@ import type { OpenPresence } from "./presence.js";
  */
 export async function openPresences(options: EngineOptions, log: Log): Promise<ReadonlyMap<EngineName, OpenPresence>> {
   const opens = new Map<EngineName, OpenPresence>();
+  if (options.redis.length > 0) {
+    const { openRedisPresence } = await import("./redis/presence.js");
+    const { redis: shards, redisUsername: username, redisPassword: password, namespace, probeMs } = options;
+    const login = { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+    opens.set(
+      "redis",
+      openRedisPresence({ shards, ...login, namespace, timeoutMs: options.engineTimeoutMs, probeMs, log }),
+    );
+  }
   if (options.nats.length > 0) {
     const { openNatsPresence } = await import("./nats/presence.js");
     opens.set("nats", openNatsPresence({ ...natsOptions(options, log), namespace: options.namespace }));
