@@ -166,11 +166,14 @@ export class Leases {
   #judge(leases: readonly Lease[], sentAt: number, now: number): void {
     const { heard, gone } = this.#options;
     const leftMs = new Map(leases.map((lease) => [lease.node, lease.leftMs]));
-    this.#lapsed = new Set(leases.filter((lease) => lease.leftMs <= 0).map(({ node }) => node));
-    for (const [node, since] of [...heard()]) {
-      const left = leftMs.get(node);
-      const isMissing = left === undefined && since < sentAt && now >= this.#emptyUntil;
-      if (!isMissing && (left === undefined || left > 0)) continue;
+    const lapsed = new Set(leases.filter((lease) => lease.leftMs <= 0).map(({ node }) => node));
+    // Who wrote after the engine had lost its lease, and was killed before the next: nobody else clears that.
+    for (const [node, since] of heard()) {
+      if (!leftMs.has(node) && since < sentAt && now >= this.#emptyUntil) lapsed.add(node);
+    }
+    this.#lapsed = lapsed;
+    for (const [node] of [...heard()]) {
+      if (!lapsed.has(node)) continue;
       this.others++;
       gone(node);
     }
