@@ -24,7 +24,6 @@ export function nodeActions(parts: () => Parts, node: () => Node): NodeActions {
     revocations: (from, most) => parts().revoking.list(from, most),
     count: (room, tenant) => parts().rooms.find(fullName(tenant, room))?.size ?? 0,
     rooms: (ask) => parts().rooms.list(ask),
-    members: (ask) => parts().sessions.members(ask),
     call: (ask, most) => parts().sessions.call(ask, most),
     forget: (what) => parts().decisions.forget(what),
     occupied: (names, asker) => parts().application.occupancy?.take(names, asker) ?? [],

@@ -13,9 +13,7 @@ import {
   type CallOptions,
   callUser,
   forgetEverywhere,
-  listMembers,
   listRooms,
-  type MembersPage,
   type PageOptions,
   type RoomsOptions,
   type RoomsPage,
@@ -23,6 +21,7 @@ import {
 import type { Settings } from "./config.js";
 import { comeBack, Drain } from "./drain.js";
 import { type HistoryOptions, type HistoryPage, readHistory } from "./history.js";
+import { type MembersPage, readMembers } from "./members.js";
 import type { NodeState } from "./metrics.js";
 import { MetricsPort } from "./metrics-port.js";
 import { nodeNumbers } from "./node-numbers.js";
@@ -201,7 +200,7 @@ export class Node implements Server {
   }
 
   members(room: string, options?: PageOptions): Promise<MembersPage> {
-    return listMembers(this.#parts.cluster, room, options);
+    return readMembers(this.#parts.sessions.context, room, options);
   }
 
   history(room: string, options?: HistoryOptions): Promise<HistoryPage> {

@@ -3,9 +3,10 @@ import type { Position } from "../protocol/positions.js";
 import type { Revoke } from "./access/revocations/revocation.js";
 import type { Forget } from "./cluster/asks.js";
 import type { Answered, Count, Counts, NodeInfo } from "./cluster/cluster.js";
-import type { Called, CallOptions, MembersPage, PageOptions, RoomsOptions, RoomsPage } from "./cluster/everywhere.js";
+import type { Called, CallOptions, PageOptions, RoomsOptions, RoomsPage } from "./cluster/everywhere.js";
 import type { Settings } from "./config.js";
 import type { HistoryOptions, HistoryPage } from "./history.js";
+import type { MembersPage } from "./members.js";
 
 export type PublishOptions = {
   /** Names this publish: the same key from the same sender within the window is not a second event. */
@@ -63,7 +64,10 @@ export interface Server {
    * does. It is no snapshot: who comes and goes while pages are read may be on none of them, or on one that is behind.
    */
   rooms(options?: RoomsOptions): Promise<RoomsPage>;
-  /** The users with sessions in the room, on all nodes, and how many each has: a page, in order. Rejects as `count` does. */
+  /**
+   * The room's members on all nodes: users, how many sessions each has, and what is shown of them, a page, in order. Who is a
+   * member is for the kind's rule `presence` to say. Rejects with `ProtocolError` for what cannot be asked, and with `EngineError`.
+   */
   members(room: string, options?: PageOptions): Promise<MembersPage>;
   /** What the room's log holds. Rejects with `ProtocolError` for what cannot be asked, and with `EngineError`. */
   history(room: string, options?: HistoryOptions): Promise<HistoryPage>;

@@ -17,7 +17,6 @@ import { type Answered, Cluster, type Count, type Counts, NODES_ROOM, type NodeI
 import {
   type Called,
   type CallOptions,
-  type MembersPage,
   occupiedElsewhere,
   type PageOptions,
   type RoomsOptions,
@@ -33,6 +32,7 @@ import type { RingOf } from "./hooks/homes.js";
 import { type Hooks, Refusal } from "./hooks/hooks.js";
 import { type HookHeaders, type VerifyHookOptions, verifyHook } from "./hooks/signature.js";
 import { createLog, type Log } from "./log.js";
+import type { MembersPage } from "./members.js";
 import { nativeProblem } from "./native.js";
 import { lookUntil, Node } from "./node.js";
 import { nodeActions } from "./node-actions.js";

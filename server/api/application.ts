@@ -22,9 +22,13 @@ type Page = Answered & {
 };
 
 export type RoomsPage = Page & { readonly rooms: readonly { readonly room: string; readonly clients: number }[] };
-export type MembersPage = Page & {
-  readonly members: readonly { readonly user: string; readonly sessions: number }[];
+export type MembersPage = {
+  readonly members: readonly { readonly user: string; readonly sessions: number; readonly info?: unknown }[];
+  /** Different users and sessions without one, in the whole room; and how many of them have none. */
+  readonly count: number;
   readonly anonymous: number;
+  /** Where there are more: what `after` is for the next page. */
+  readonly next?: string;
 };
 
 export type HistoryAsk = Whose & {

@@ -13,17 +13,23 @@ export const countRoom = define({
   scope: "rooms",
   tag: "Rooms",
   summary: "Count who is in a room",
+  description: "Clients are all that have joined; who of them is a member is for the room's kind to say (presence).",
   params: object({ room }),
   query: object(whose),
   body: none,
   answer: z.object({
     room: z.string().describe("The room's name."),
     clients: z.int().describe("How many clients are in the room, on the nodes that have answered."),
+    members: z.int().describe("How many members the room has: different users, and sessions without one."),
     ...answered,
   }),
   async run(app, { room, tenant }, { caller }) {
-    const { count, nodes, missing } = await app.count(room, { tenant: tenantOf(caller, tenant) });
-    return { room, clients: count, nodes, missing };
+    const of = { tenant: tenantOf(caller, tenant) };
+    const [{ count, nodes, missing }, members] = await Promise.all([
+      app.count(room, of),
+      app.members(room, { ...of, limit: 1 }),
+    ]);
+    return { room, clients: count, members: members.count, nodes, missing };
   },
 });
 
@@ -61,8 +67,9 @@ export const members = define({
   path: "/v1/rooms/{room}/members",
   scope: "members",
   tag: "Rooms",
-  summary: "List the users in a room",
-  description: "On all nodes, in the order of their names, a page at a time.",
+  summary: "List the members of a room",
+  description:
+    "The users that are there, on all nodes, in the order of their names, a page at a time. Who is a member is for the room's kind to say (presence): those who joined with presence, if nothing is said.",
   params: object({ room }),
   query: object({ after: after.optional(), limit: limit.optional(), ...whose }),
   body: none,
@@ -71,14 +78,18 @@ export const members = define({
       .array(
         z.object({
           user: z.string().describe("The user."),
-          sessions: z.int().describe("How many sessions of the user are in the room."),
+          sessions: z.int().describe("How many sessions of the user are members."),
+          info: z
+            .unknown()
+            .optional()
+            .describe("What the token, or the application, says of the user; left out: nothing."),
         }),
       )
       .readonly()
       .describe("The users of this page."),
-    anonymous: z.int().describe("How many sessions in the room are of no user; the same on every page."),
+    count: z.int().describe("How many members the room has: different users, and sessions without one."),
+    anonymous: z.int().describe("How many of them are sessions without a user."),
     next,
-    ...answered,
   }),
   run: (app, { room, tenant, ...page }, { caller }) => app.members(room, { ...page, tenant: tenantOf(caller, tenant) }),
 });

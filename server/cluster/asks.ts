@@ -25,13 +25,6 @@ export type RoomsAsk = {
   readonly limit: number;
 };
 
-export type MembersAsk = {
-  readonly tenant: string;
-  readonly room: string;
-  readonly after?: string | undefined;
-  readonly limit: number;
-};
-
 export type CallAsk = {
   readonly tenant: string;
   readonly user: string;
@@ -54,7 +47,6 @@ export type Ask =
   | { readonly what: "counts" }
   | { readonly what: "count"; readonly tenant: string; readonly room: string }
   | ({ readonly what: "rooms" } & RoomsAsk)
-  | ({ readonly what: "members" } & MembersAsk)
   | ({ readonly what: "call" } & CallAsk)
   | { readonly what: "forget"; readonly forget: Forget }
   /** Which of these rooms, by their full names, have clients. */
@@ -89,7 +81,6 @@ export function readAsk(fields: Fields): Ask | undefined {
   if (what === "call") return readCall(fields, tenant);
   if (!isRoom(room)) return undefined;
   if (what === "count") return { what, tenant, room };
-  if (what === "members") return readMembers(fields, tenant, room);
   return what === "remove" && isUser(user) ? { what, user, tenant, room } : undefined;
 }
 
@@ -100,11 +91,6 @@ function readRooms({ prefix, after, limit }: Fields, tenant: string): Ask | unde
   const start = afterIn(after);
   if (!isPrefix(prefix) || !isPage(limit) || start === undefined) return undefined;
   return { what: "rooms", tenant, prefix, limit, ...start };
-}
-
-function readMembers({ after, limit }: Fields, tenant: string, room: string): Ask | undefined {
-  const start = afterIn(after);
-  return isPage(limit) && start !== undefined ? { what: "members", tenant, room, limit, ...start } : undefined;
 }
 
 function readCall({ user, method, json, withinMs }: Fields, tenant: string): Ask | undefined {

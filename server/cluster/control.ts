@@ -2,7 +2,7 @@
 import { EngineError } from "../engine/engine.js";
 import type { Log } from "../log.js";
 import { MOST_ASKED, type SessionReply, writeAnswers } from "./answers.js";
-import type { Ask, CallAsk, Forget, MembersAsk, RoomsAsk } from "./asks.js";
+import type { Ask, CallAsk, Forget, RoomsAsk } from "./asks.js";
 import type { NodeInfo } from "./nodes.js";
 import { MAX_LISTED, type NodeState, type Note, type Numbers } from "./note.js";
 import { fitPage, type NamePage } from "./pages.js";
@@ -27,8 +27,6 @@ export interface NodeActions {
   count(room: string, tenant: string): number;
   /** The first rooms of the tenant with clients here, and how many each has. */
   rooms(ask: RoomsAsk): Promise<NamePage>;
-  /** The first users with sessions in the room here, how many each has, and how many sessions are nobody's. */
-  members(ask: MembersAsk): Promise<NamePage & { readonly anonymous: number }>;
   /** Asks the sessions of the user here, `most` of them; how many there are, and what came of it by the end of the time. */
   call(ask: CallAsk, most: number): Promise<{ readonly sessions: number; readonly replies: readonly SessionReply[] }>;
   /** Forgets what was remembered of the application's answers. */
@@ -62,9 +60,9 @@ type Acted = { readonly numbers: Numbers; readonly listed?: readonly unknown[] }
 const counted = (count: number): Acted => ({ numbers: { count } });
 
 /** A page of names as an answer: as many as fit, and whether there are more. */
-function paged(page: NamePage, numbers: Numbers = {}): Acted {
+function paged(page: NamePage): Acted {
   const { entries, more } = fitPage(page);
-  return { numbers: { ...numbers, more: more ? 1 : 0 }, listed: entries };
+  return { numbers: { more: more ? 1 : 0 }, listed: entries };
 }
 
 async function act(actions: NodeActions, ask: Ask, asker: string | undefined): Promise<Acted> {
@@ -88,10 +86,6 @@ async function act(actions: NodeActions, ask: Ask, asker: string | undefined): P
     }
     case "rooms":
       return paged(await actions.rooms(ask));
-    case "members": {
-      const { anonymous, ...page } = await actions.members(ask);
-      return paged(page, { anonymous });
-    }
     case "call": {
       const { sessions, replies } = await actions.call(ask, MOST_ASKED);
       return { numbers: { sessions }, listed: writeAnswers(replies) };

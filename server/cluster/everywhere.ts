@@ -47,14 +47,6 @@ export type RoomsPage = Answered & {
   readonly next?: string;
 };
 
-/** Users with sessions in a room, in the order of the UTF-16 code units of their names. */
-export type MembersPage = Answered & {
-  readonly members: readonly { readonly user: string; readonly sessions: number }[];
-  /** How many sessions in the room are nobody's; the same on every page. */
-  readonly anonymous: number;
-  readonly next?: string;
-};
-
 /** What a user's sessions answered. */
 export type Called = Answered & {
   /** How many sessions the user has. */
@@ -75,13 +67,13 @@ const isEntry = (entry: unknown): entry is Entry =>
 
 const optional = (next: string | undefined): { readonly next?: string } => (next === undefined ? {} : { next });
 
-function checkAfter(after: unknown): { readonly after?: string } {
+export function checkAfter(after: unknown): { readonly after?: string } {
   if (after === undefined) return {};
   if (!isAfter(after)) throw new ProtocolError("after", `at most ${MAX_USER_LENGTH} characters`, describe(after));
   return { after };
 }
 
-const checkLimit = (limit: unknown): number => checkNumber("limit", limit, USUAL_PAGE, 1, MAX_PAGE);
+export const checkLimit = (limit: unknown): number => checkNumber("limit", limit, USUAL_PAGE, 1, MAX_PAGE);
 
 /** See `Server.rooms`. */
 export async function listRooms(cluster: Cluster, options: RoomsOptions = {}): Promise<RoomsPage> {
@@ -93,19 +85,6 @@ export async function listRooms(cluster: Cluster, options: RoomsOptions = {}): P
   const { entries, next } = mergePages(listsOf(collected), limit);
   const { nodes, missing } = collected;
   return { rooms: entries.map(([room, clients]) => ({ room, clients })), ...optional(next), nodes, missing };
-}
-
-/** See `Server.members`. */
-export async function listMembers(cluster: Cluster, room: string, options: PageOptions = {}): Promise<MembersPage> {
-  const { tenant = "" } = options;
-  checkRoom(room);
-  checkTenant(tenant);
-  const limit = checkLimit(options.limit);
-  const collected = await cluster.ask({ what: "members", tenant, room, limit, ...checkAfter(options.after) });
-  const { entries, next } = mergePages(listsOf(collected), limit);
-  const { nodes, missing, numbers } = collected;
-  const members = entries.map(([user, sessions]) => ({ user, sessions }));
-  return { members, anonymous: numbers["anonymous"] ?? 0, ...optional(next), nodes, missing };
 }
 
 /** The data of a question to sessions as JSON text, which goes into a note. */

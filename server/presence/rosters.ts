@@ -211,6 +211,16 @@ export class Rosters implements Presences {
    * milliseconds. Never rejects.
    */
   async close(withinMs: number): Promise<void> {
+    // The clock keeps no process alive, and nothing else may be left that does.
+    const alive = setInterval(() => undefined, withinMs + 1000);
+    try {
+      await this.#close(withinMs);
+    } finally {
+      clearInterval(alive);
+    }
+  }
+
+  async #close(withinMs: number): Promise<void> {
     const until = this.#clock.now() + withinMs;
     const isWritten = () => [...this.#rosters.values()].every((roster) => roster.isWritten);
     while (!isWritten() && this.#clock.now() < until) {

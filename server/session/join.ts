@@ -124,7 +124,7 @@ function enter(session: Session, frame: Received<"join">, room: Membership["room
   );
 }
 
-/** What part the session has in who is in the room; most have none. Lets go of the room where it may not be told. */
+/** What part the session has in who is in the room; most have none. Lets go of the room where it may have none. */
 function attend(session: Session, frame: Received<"join">, room: Membership["room"]): Attendance | undefined {
   const isTold = frame.presence === true;
   if (!isTold && room.rules.presence.of !== "everyone") return undefined;
@@ -133,7 +133,12 @@ function attend(session: Session, frame: Received<"join">, room: Membership["roo
     session.context.rooms.release(room);
     throw forbidden("members", room.shown);
   }
-  return new Attendance(session.context.presences, room, { isTold, byHook: verdict === "open" });
+  try {
+    return new Attendance(session.context.presences, room, { isTold, byHook: verdict === "open" });
+  } catch (error) {
+    session.context.rooms.release(room);
+    throw error;
+  }
 }
 
 /** Brings the joiner up to the room; where it is to be told who is there, once that is known. */

@@ -29,21 +29,20 @@ async function readMembers(session: Session, frame: Received<"members">): Promis
   const list = await presences.page(room, rooms.rulesFor(room), { after: frame.after, limit });
   const waiting = slices.turn(session);
   if (waiting !== undefined) await waiting;
-  const { members, next } = fitting(list, session.pageBytes);
-  const { count, anonymous } = list;
-  session.send({ type: "members", id: frame.id, members, count, ...optional("next", next), anonymous });
+  const { members, count, anonymous, next } = fitting(list, session.pageBytes);
+  const users = members.map(({ user, info }): Member => ({ user, ...optional("info", info) }));
+  session.send({ type: "members", id: frame.id, members: users, count, ...optional("next", next), anonymous });
 }
 
-/** As many as fit: one at least. What the application says of users may be long. */
-function fitting({ members, next }: MembersList, maxBytes: number): { members: readonly Member[]; next?: string } {
-  const fit: Member[] = [];
+/** As many of them as fit, one at least: what the application says of users may be long. */
+export function fitting(list: MembersList, maxBytes: number): MembersList {
   let bytes = 0;
-  for (const { user, info } of members) {
-    const member = info === undefined ? { user } : { user, info };
+  for (const [index, member] of list.members.entries()) {
     bytes += Buffer.byteLength(JSON.stringify(member));
-    const last = fit.at(-1);
-    if (bytes > maxBytes && last !== undefined) return { members: fit, next: last.user };
-    fit.push(member);
+    const last = list.members[index - 1];
+    if (bytes > maxBytes && last !== undefined) {
+      return { ...list, members: list.members.slice(0, index), next: last.user };
+    }
   }
-  return { members: fit, ...optional("next", next) };
+  return list;
 }

@@ -1,7 +1,5 @@
 import { closeCodes } from "../../protocol/codes.js";
 import { userKey } from "../access/limits/shares.js";
-import { FirstNames, type FirstPage } from "../room/first-names.js";
-import { fullName } from "../room/names.js";
 import { walk } from "../room/walk.js";
 import { askAll, type Reply } from "./answers.js";
 import type { Link } from "./link.js";
@@ -30,19 +28,13 @@ export type SessionsOptions = {
   readonly observer?: SessionObserver | undefined;
 };
 
-/** What is asked of a user's sessions; who asks for the members of a room. */
+/** What is asked of a user's sessions. */
 type Call = {
   readonly user: string;
   readonly tenant: string;
   readonly method: string;
   readonly json: string;
   readonly withinMs: number;
-};
-type Members = {
-  readonly tenant: string;
-  readonly room: string;
-  readonly after?: string | undefined;
-  readonly limit: number;
 };
 
 /** All of this node's sessions. One timer looks after them: nothing is kept running per session. */
@@ -228,22 +220,6 @@ export class Sessions implements Registry {
     };
     if (held > 0) await walk(this.#all(), ask);
     return { sessions, replies: await askAll(asked, method, JSON.parse(json), withinMs) };
-  }
-
-  /** The first users after one with sessions in the tenant's room, how many each has, and how many sessions are nobody's. */
-  async members({ tenant, room, after, limit }: Members): Promise<FirstPage<number> & { readonly anonymous: number }> {
-    const users = new FirstNames<number>(after, limit);
-    let anonymous = 0;
-    // A room that is not open here has nobody in it.
-    if (this.context.rooms.find(fullName(tenant, room)) === undefined) return { ...users.page(), anonymous };
-    await this.#forEach((session) => {
-      const { user } = session;
-      if (session.access.tenant !== tenant || (session.rooms.get(room)?.state ?? "joining") === "joining") return false;
-      if (user === undefined) anonymous++;
-      else if (users.wants(user)) users.set(user, (users.get(user) ?? 0) + 1);
-      return true;
-    });
-    return { ...users.page(), anonymous };
   }
 
   /** Holds every session to what has been taken back; how many it concerned. */

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { readAnswers, writeAnswers } from "../../server/cluster/answers.js";
-import type { MembersAsk, RoomsAsk } from "../../server/cluster/asks.js";
-import { listMembers, listRooms } from "../../server/cluster/everywhere.js";
+import type { RoomsAsk } from "../../server/cluster/asks.js";
+import { listRooms } from "../../server/cluster/everywhere.js";
 import { type Entry, fitPage, LIST_BYTES, mergePages } from "../../server/cluster/pages.js";
 import { FirstNames } from "../../server/room/first-names.js";
 import { newLog, say, startNode } from "./support.js";
@@ -138,15 +138,10 @@ test("of a million names in any order no more than twice the page is kept, and t
 test("the longest names are listed in as many pages as it takes, by nodes that tell each other in notes", async (t) => {
   const log = newLog();
   const room = (n: number) => `${"r".repeat(120)}${String(n).padStart(4, "0")}`;
-  const user = (n: number) => `${"\u0001".repeat(250)}${String(n).padStart(4, "0")}`;
   const rooms = [0, 1, 2].map((node) => Array.from({ length: 700 }, (_, n): Entry => [room(n * (node + 1)), node + 1]));
-  const users = [0, 1, 2].map((node) => Array.from({ length: 60 }, (_, n): Entry => [user(n * (node + 1)), 1]));
   const clusters = [];
   for (const [index, own] of rooms.entries()) {
-    const actions = {
-      rooms: async ({ after, limit }: RoomsAsk) => pageOf(own, after, limit),
-      members: async ({ after, limit }: MembersAsk) => ({ ...pageOf(users[index] ?? [], after, limit), anonymous: 2 }),
-    };
+    const actions = { rooms: async ({ after, limit }: RoomsAsk) => pageOf(own, after, limit) };
     clusters.push((await startNode(t, log, `n${index}`, { actions })).cluster);
   }
   const [, asked] = clusters as [(typeof clusters)[0], (typeof clusters)[0]];
@@ -161,13 +156,4 @@ test("the longest names are listed in as many pages as it takes, by nodes that t
   }
   assert.deepEqual(read, sumsOf(rooms));
   assert.ok(pages > (700 * 120) / LIST_BYTES, `${pages} pages`);
-  const members: Entry[] = [];
-  for (let after: string | undefined, more = true; more; ) {
-    const page = await listMembers(asked, "a", { limit: 1000, ...(after === undefined ? {} : { after }) });
-    assert.equal(page.anonymous, 6);
-    members.push(...page.members.map(({ user: name, sessions }): Entry => [name, sessions]));
-    more = page.next !== undefined;
-    after = page.next;
-  }
-  assert.deepEqual(members, sumsOf(users));
 });

@@ -82,7 +82,6 @@ export function newNode(t: TestContext, log: MemoryLog, name: string, options: N
     revocations: () => ({ listed: [], count: 0 }),
     count: () => 1,
     rooms: async () => ({ entries: [], more: false }),
-    members: async () => ({ entries: [], more: false, anonymous: 0 }),
     call: async () => ({ sessions: 0, replies: [] }),
     forget: () => undefined,
     occupied: () => [],

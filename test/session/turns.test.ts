@@ -10,11 +10,12 @@ import { Revocations } from "../../server/access/revocations/revocations.js";
 import { AccessRules } from "../../server/access/rules.js";
 import { TicketSeal } from "../../server/access/ticket.js";
 import { MemoryBroker, MemoryLog } from "../../server/engine/memory.js";
+import { createLog } from "../../server/log.js";
+import { Rosters } from "../../server/presence/rosters.js";
 import { Rooms } from "../../server/room/rooms.js";
 import { defaultRules } from "../../server/room/rules.js";
 import { everyone } from "../../server/session/identity.js";
 import type { Link } from "../../server/session/link.js";
-import { noPresences } from "../../server/session/no-presences.js";
 import { Sessions } from "../../server/session/sessions.js";
 import { Slices } from "../../server/session/slices.js";
 import { verbs } from "../../server/session/verbs.js";
@@ -59,9 +60,10 @@ function busyNode(t: TestContext) {
   let next: (() => void)[] = [];
   const slices = new Slices({ budgetMs: 0, later: (act) => next.push(act) });
   const log = new MemoryLog({ maxBytes: 1 << 20 });
+  const fanout = { publish: () => undefined };
   const rooms = new Rooms({
     openBroker: (deliver) => new MemoryBroker(log, deliver),
-    fanout: { publish: () => undefined },
+    fanout,
     rulesFor: () => defaultRules,
     lingerMs: 60_000,
     checkMs: 0,
@@ -77,7 +79,10 @@ function busyNode(t: TestContext) {
       node: "n",
       verbs,
       rooms,
-      presences: noPresences,
+      presences: new Rosters({
+        ...{ instance: "i", broker: rooms.broker, engines: new Map(), fanout },
+        ...{ leaseMs: 10_000, checkMs: 60_000, log: createLog({ level: "silent" }) },
+      }),
       hooks: {},
       identities: everyone,
       permissions: new Permissions(new AccessRules({}, { isOpen: true, maxFrameBytes: 65_536 }), new Revocations()),
