@@ -23,5 +23,6 @@ test("presence on NATS, in a file: the contract", async (t) => {
 test("presence on NATS, in memory: the contract", async (t) => {
   await conforms(t, "NATS, memory", await startNats(t), "memory", {
     "an outage is a problem while it lasts, and after it all that was written is there": memory,
+    "a register that is written over and over through an outage has the last value in the end": memory,
   });
 });

@@ -88,6 +88,9 @@ export class AnotherStream extends Error {
   override readonly name = "AnotherStream";
 }
 
+/** Nobody answers for a stream, or for all of JetStream: it is gone, or without a leader. */
+export class NobodyAnswers extends EngineError {}
+
 /** Headers as they stand in the protocol. The values must be without line breaks. */
 export function headerBytes(headers: { readonly [name: string]: string }): Buffer {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -119,7 +122,7 @@ export class JetStream {
     const data = body === undefined ? NOTHING : Buffer.from(JSON.stringify(body));
     const reply = await this.#request(`$JS.API.${what}`, data);
     if (reply.status === NO_RESPONDERS) {
-      throw new EngineError("unavailable", "NATS: JetStream does not answer: it is not enabled, or without a leader");
+      throw new NobodyAnswers("unavailable", "NATS: JetStream does not answer: it is not enabled, or without a leader");
     }
     const answer = reply.json() as (Answer & T) | undefined;
     if (answer === undefined) throw new EngineError("unavailable", "NATS: JetStream answered something else than JSON");
@@ -220,7 +223,7 @@ export class JetStream {
   async #direct(stream: string, which: object): Promise<Stored | undefined> {
     const reply = await this.#request(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(which)));
     if (reply.status === NOT_FOUND) return undefined;
-    if (reply.status !== 0) throw new EngineError("unavailable", `NATS: stream ${stream} does not answer`);
+    if (reply.status !== 0) throw new NobodyAnswers("unavailable", `NATS: stream ${stream} does not answer`);
     return storedOf(reply);
   }
 

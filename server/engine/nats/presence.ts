@@ -6,7 +6,14 @@
 import { EngineError } from "../engine.js";
 import type { Beat, OpenPresence, Presence, Register } from "../presence.js";
 import { type NatsServer, parseNatsServer } from "./address.js";
-import type { JetStream, StreamConfig } from "./jetstream.js";
+import {
+  type JetStream,
+  JetStreamError,
+  NobodyAnswers,
+  NobodyTookIt,
+  STREAM_NOT_FOUND,
+  type StreamConfig,
+} from "./jetstream.js";
 import { decodePart, decodeRoot, PresenceSubjects } from "./presence-layout.js";
 import { PresenceNodes } from "./presence-nodes.js";
 import { deleteAt, type Grave, type PresenceGround, PresenceRoom } from "./presence-room.js";
@@ -28,6 +35,11 @@ export function openNatsPresence(options: NatsPresenceOptions): OpenPresence {
   const servers = options.servers.map(parseNatsServer);
   return () => new NatsPresence(servers, options);
 }
+
+const isGone = (error: unknown): boolean =>
+  error instanceof NobodyAnswers ||
+  error instanceof NobodyTookIt ||
+  (error instanceof JetStreamError && error.code === STREAM_NOT_FOUND);
 
 class NatsPresence implements Presence {
   readonly #link: QueueLink;
@@ -78,10 +90,22 @@ class NatsPresence implements Presence {
     if (problem !== undefined && this.#silent >= MOST_SILENT) this.#link.remake(problem);
   }
 
+  /** Where the stream is gone it is made again, and calls are refused until it is there. */
+  #ask<T>(call: () => Promise<T>): Promise<T> {
+    return this.#link.ask(async () => {
+      try {
+        return await call();
+      } catch (error) {
+        if (isGone(error)) this.#link.remake(`stream ${this.#subjects.stream} does not answer`);
+        throw error;
+      }
+    });
+  }
+
   async write(room: string, node: string, part: number, value: Buffer | undefined): Promise<void> {
     const written = this.#roomOf(room, node);
     try {
-      await this.#counted(() => this.#link.ask(() => written.write(part, value, this.#timeoutMs)));
+      await this.#counted(() => this.#ask(() => written.write(part, value, this.#timeoutMs)));
     } finally {
       this.#drop(written);
     }
@@ -114,7 +138,7 @@ class NatsPresence implements Presence {
   }
 
   async read(room: string): Promise<readonly Register[]> {
-    return this.#counted(() => this.#turns.run(() => this.#link.ask(() => this.#read(room))));
+    return this.#counted(() => this.#turns.run(() => this.#ask(() => this.#read(room))));
   }
 
   async #read(room: string): Promise<Register[]> {
@@ -151,7 +175,7 @@ class NatsPresence implements Presence {
   }
 
   async beat(node: string, leaseMs: number): Promise<Beat> {
-    const beat = await this.#link.ask(() => this.#nodes.beat(node, leaseMs));
+    const beat = await this.#ask(() => this.#nodes.beat(node, leaseMs));
     // Names that this process does not write under any more.
     for (const name of this.#rooms.keys()) if (!this.#nodes.isNoted(name)) this.#rooms.delete(name);
     this.#buryDue().catch(() => undefined);
@@ -159,7 +183,7 @@ class NatsPresence implements Presence {
   }
 
   clear(node: string): Promise<boolean> {
-    return this.#link.ask(() => this.#nodes.clear(node));
+    return this.#ask(() => this.#nodes.clear(node));
   }
 
   /** Deletes the graves that are due. */
