@@ -33,10 +33,11 @@ function settingsTable(): string {
 }
 
 function kindsTable(): string {
-  const { history, ...others } = defaultRules;
+  const { history, presence, ...others } = defaultRules;
   const defaults: { readonly [name: string]: unknown } = {
     "history.size": history.size,
     "history.ageMs": history.ageMs,
+    ...Object.fromEntries(Object.entries(presence).map(([name, value]) => [`presence.${name}`, value])),
     ...others,
   };
   const rows = kindInfos().map(({ name, schema }) => [
@@ -75,7 +76,7 @@ test("every setting and rule is described, and says what values it takes", () =>
     assert.match(schema.description ?? "", /^[A-Z].+\.$/, name);
     if (schema.type === "integer") assert.match(rangeOf(schema), /^\d+ to \d+$/, name);
   }
-  assert.equal(kindInfos().length, 14);
+  assert.equal(kindInfos().length, 18);
 });
 
 test("the settings file in docs/operations.md holds", () => {

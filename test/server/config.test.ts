@@ -357,12 +357,25 @@ test("a kind takes what it leaves out from *, and that from the defaults", () =>
     slow: "skip",
     lastValue: false,
     record: false,
+    presence: { of: "asking", maxListed: 200, graceMs: 10_000, intervalMs: 500 },
   };
   assert.deepEqual(rulesFor("anything"), other);
   assert.deepEqual(rulesFor("constructor"), other);
   assert.deepEqual(rulesFor("__proto__"), other);
   assert.deepEqual(rulesFor("chat"), { ...other, history: { size: 7, ageMs: 9 }, batchMs: 0 });
   assert.deepEqual(rulesFor("cursor"), { ...other, history: { size: 0, ageMs: 300_000 } });
+});
+
+test("what a kind says of its members is filled up as the rest", () => {
+  const presence = {
+    "*": { presence: { of: "everyone", graceMs: 0 } },
+    game: { presence: { graceMs: 5, maxListed: 0 } },
+  };
+  const { kinds } = parseSettings({ kinds: presence as never });
+  const rulesFor = resolveKinds(kinds);
+  const others = { of: "everyone", maxListed: 200, graceMs: 0, intervalMs: 500 };
+  assert.deepEqual(rulesFor("chat").presence, others);
+  assert.deepEqual(rulesFor("game").presence, { ...others, graceMs: 5, maxListed: 0 });
 });
 
 test("a kind without history skips, and one that keeps it again resumes", () => {

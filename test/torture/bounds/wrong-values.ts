@@ -159,6 +159,13 @@ export function wrongRules(): readonly (readonly [unknown, string])[] {
     [{ maxEventBytes: 0 }, at("maxEventBytes")],
     [{ maxEventBytes: 16_777_217 }, at("maxEventBytes")],
     [{ lastValue: 1 }, at("lastValue")],
+    [{ presence: true }, at("presence")],
+    [{ presence: { of: "all" } }, at("presence.of")],
+    [{ presence: { maxListed: 1001 } }, at("presence.maxListed")],
+    [{ presence: { graceMs: -1 } }, at("presence.graceMs")],
+    [{ presence: { graceMs: 300_001 } }, at("presence.graceMs")],
+    [{ presence: { intervalMs: 49 } }, at("presence.intervalMs")],
+    [{ presence: { every: 1 } }, at("presence.every")],
     [{ record: "yes" }, at("record")],
     [{ record: true }, at("record")],
   ];
