@@ -83,6 +83,18 @@ export const leaseCases: PresenceCases = {
     assert.ok((await lastOf(presence, asked, name)) <= 0);
   },
 
+  "a lease of no time has lapsed at once: so a node ends its own": async (ground) => {
+    const [presence, other] = [await ground.node(), await ground.node()];
+    const [room, name, asked] = [ground.room(), ground.name(), ground.name()];
+    await presence.beat(name, LONG_MS);
+    await presence.write(room, name, 0, bytes("here"));
+    const { isNew } = await presence.beat(name, 0);
+    assert.equal(isNew, false);
+    assert.ok((await lastOf(other, asked, name)) <= 0);
+    assert.equal(await presence.clear(name), true);
+    assert.deepEqual(await other.read(room), []);
+  },
+
   "a lease that has lapsed is told of until somebody clears it, and the node's next beat is new": async (ground) => {
     const { presence, other, name, stays } = await oneLapsed(ground);
     for (const from of [presence, other]) assert.ok((await lastOf(from, stays, name)) <= 0);
