@@ -17,6 +17,7 @@ import { originAllowed } from "./upgrade.js";
 export interface OfClients {
   publish(exchange: Exchange, room: string): void;
   history(exchange: Exchange, room: string): void;
+  members(exchange: Exchange, room: string): void;
 }
 
 export type ApiRouteOptions = {
@@ -33,6 +34,7 @@ export type ApiRouteOptions = {
 const shared: { readonly [id: string]: (clients: OfClients, exchange: Exchange, room: string) => void } = {
   publish: (clients, exchange, room) => clients.publish(exchange, room),
   history: (clients, exchange, room) => clients.history(exchange, room),
+  members: (clients, exchange, room) => clients.members(exchange, room),
 };
 
 const NOTHING = Buffer.alloc(0);

@@ -19,6 +19,13 @@ export type ClientRequestOptions = OriginRules & {
 const JSON_TYPE = { "content-type": "application/json" };
 const fatalUtf8 = new TextDecoder("utf-8", { fatal: true });
 
+function limitIn(query: URLSearchParams): number | undefined {
+  const limit = query.get("limit");
+  if (limit === null) return undefined;
+  if (/^\d{1,9}$/.test(limit)) return Number(limit);
+  throw new ProtocolError("limit", "a whole number", JSON.stringify(limit.slice(0, 32)));
+}
+
 /** What clients ask of a node over HTTP, with a token of theirs as in a hello, or with the ticket of a session. */
 export class ClientRequests {
   readonly #entrance: Entrance;
@@ -27,7 +34,7 @@ export class ClientRequests {
   readonly #pages: Pages;
   #all: Registry | undefined;
   /** How many there were; a total each. */
-  readonly count = { publish: 0, history: 0, call: 0 };
+  readonly count = { publish: 0, history: 0, members: 0, call: 0 };
 
   constructor(entrance: Entrance, options: ClientRequestOptions, onError: (error: unknown) => void) {
     this.#entrance = entrance;
@@ -54,12 +61,16 @@ export class ClientRequests {
         const text = query.get(name);
         return text === null ? undefined : parsePosition(text, name);
       });
-      const limit = query.get("limit");
-      if (limit !== null && !/^\d{1,9}$/.test(limit)) {
-        throw new ProtocolError("limit", "a whole number", JSON.stringify(limit.slice(0, 32)));
-      }
-      const frame = { type: "history", id: Brief.request, room, since, before };
-      return JSON.stringify(limit === null ? frame : { ...frame, limit: Number(limit) });
+      return JSON.stringify({ type: "history", id: Brief.request, room, since, before, limit: limitIn(query) });
+    });
+  }
+
+  /** A page of who is in the room, `?after=`, `?limit=`: 200 `{members, count, next?, anonymous}`. */
+  members(exchange: Exchange, room: string): void {
+    this.#answer(exchange, "members", true, () => {
+      const query = new URLSearchParams(exchange.query);
+      const after = query.get("after") ?? undefined;
+      return JSON.stringify({ type: "members", id: Brief.request, room, after, limit: limitIn(query) });
     });
   }
 

@@ -24,7 +24,8 @@ export class Doors {
     this.streams = new EventStreams(listener, this.entrance, options, onError);
     this.clients = new ClientRequests(this.entrance, options, onError);
     listener.on("post", "/v1/call", (exchange) => this.clients.call(exchange), onError);
-    for (const path of ["/v1/rooms/:room/events", "/v1/rooms/:room/history", "/v1/events", "/v1/call"]) {
+    const ofRooms = ["events", "history", "members"].map((what) => `/v1/rooms/:room/${what}`);
+    for (const path of [...ofRooms, "/v1/events", "/v1/call"]) {
       listener.on("options", path, (exchange) => this.clients.preflight(exchange), onError);
     }
     for (const [path, allow] of [

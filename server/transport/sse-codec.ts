@@ -3,7 +3,7 @@
  * data; every other frame is `event: <type>` with the frame as JSON. Lines end with a line feed alone, so an empty line ends
  * each event, and nothing else is one.
  */
-import type { EventsHead, PlainServerFrame, ServerCodec } from "../../protocol/codec.js";
+import type { EventsHead, PlainServerFrame, ServerCodec, Wire } from "../../protocol/codec.js";
 import type { RoomEvent } from "../../protocol/event.js";
 import { jsonServer } from "../../protocol/json-server.js";
 import type { Position } from "../../protocol/positions.js";
@@ -43,11 +43,13 @@ function eventsText(idOf: IdOf, room: string, epoch: string | undefined, events:
 }
 
 /** A frame that says where the reader is then has it as its id: whoever comes back goes on from there. */
-function encode(idOf: IdOf, frame: PlainServerFrame): string {
+function encode(idOf: IdOf, frame: PlainServerFrame): Wire {
   const id = frame.type === "reset" ? idLine(idOf, frame.room, frame.position) : "";
   // In JSON binary is a string of base64, which the codec of JSON sees to.
   const json = jsonServer.encode(frame) as string;
-  return `event: ${frame.type}\n${id}data: ${json}${END}`;
+  const text = `event: ${frame.type}\n${id}data: ${json}${END}`;
+  // The same for all streams in the room, and nothing in it is for the link.
+  return frame.type === "presence" ? Buffer.from(text) : text;
 }
 
 function encodeEvents(idOf: IdOf, head: EventsHead, events: readonly RoomEvent[]): string {

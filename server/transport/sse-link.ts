@@ -2,7 +2,6 @@
 import type { HttpResponse } from "uWebSockets.js";
 import type { ServerCodec, Wire } from "../../protocol/codec.js";
 import { afterClose, type CloseCode, closeCodes, type ErrorCode } from "../../protocol/codes.js";
-import type { Position } from "../../protocol/positions.js";
 import { retryMsIn, wordOf } from "../session/brief.js";
 import type { Link } from "../session/link.js";
 import type { Session } from "../session/session.js";
@@ -11,19 +10,10 @@ import { type Filling, Outflow, type Turns } from "./outflow.js";
 import { positionText } from "./positions.js";
 import { COMMENT, frameIn, frameText, retryText, sseOfMany, sseOfOne, withIds } from "./sse-codec.js";
 import { isForGood, jittered, type StreamRefusal } from "./stream-refusals.js";
+import type { Asked } from "./stream-request.js";
 
-/** What a stream is asked for. */
-export type StreamRequest = ClientHead & {
-  readonly address: string;
-  readonly rooms: readonly string[];
-  readonly since: ReadonlyMap<string, Position>;
-  /**
-   * Whether each room is answered for itself, as the SDK wants it that opens streams one after another: a room that is refused
-   * is told and the stream goes on, it begins with the welcome, a move is told at once, and one that is replaced by another of
-   * its session is read for a moment more.
-   */
-  readonly each: boolean;
-};
+/** What a stream is asked for, and by whom. */
+export type StreamRequest = ClientHead & Asked & { readonly address: string };
 
 /** Where a stream lives. */
 export interface Streams {
@@ -112,13 +102,14 @@ export class SseLink implements Link, Filling {
     this.#isJoining = true;
     setImmediate(() => {
       this.#isJoining = false;
-      const { rooms, since } = this.request;
+      const { rooms, since, presence } = this.request;
       const { maxRequests = 1, maxFramesPerTurn = 1 } = this.#session?.context.limits ?? {};
       const most = Math.min(JOINS_AT_ONCE, maxRequests, maxFramesPerTurn) - (this.#asked - this.#answered);
       const next = rooms.slice(this.#asked, this.#asked + Math.max(0, most));
       for (const room of next) {
         if (this.#state === "ended") return;
-        const frame = { type: "join", id: FIRST_JOIN + this.#asked++, room, since: since.get(room) };
+        const asked = { room, since: since.get(room), presence: presence.has(room) };
+        const frame = { type: "join", id: FIRST_JOIN + this.#asked++, ...asked };
         this.#session?.receive(JSON.stringify(frame));
       }
     });

@@ -13,12 +13,22 @@ const PLACE_LENGTH = 40;
 
 const MEDIA_TYPE = "text/event-stream";
 
+/** What the address and the headers ask for. */
+export type Asked = {
+  readonly rooms: readonly string[];
+  readonly since: ReadonlyMap<string, Position>;
+  /** The rooms that are joined with presence. */
+  readonly presence: ReadonlySet<string>;
+  /**
+   * Whether each room is answered for itself, as the SDK wants it that opens streams one after another: a room that is refused
+   * is told and the stream goes on, it begins with the welcome, a move is told at once, and one that is replaced by another of
+   * its session is read for a moment more.
+   */
+  readonly each: boolean;
+};
+
 /** `room` is the path's, where it names one. Throws `ProtocolError` and `RequestError`. */
-export function readStreamRequest(
-  head: RequestHead,
-  room: string | undefined,
-  maxRooms: number,
-): { readonly rooms: readonly string[]; readonly since: ReadonlyMap<string, Position>; readonly each: boolean } {
+export function readStreamRequest(head: RequestHead, room: string | undefined, maxRooms: number): Asked {
   const accept = head.header("accept");
   if (accept !== "" && !/text\/(event-stream|\*)|\*\/\*/.test(accept)) {
     throw new RequestError("bad_request", `accept: expected ${MEDIA_TYPE}`, 406);
@@ -27,10 +37,22 @@ export function readStreamRequest(
   const rooms = room === undefined ? [...new Set(query.getAll("room"))] : [room];
   const each = query.has("each");
   checkRooms(rooms, maxRooms, each ? 0 : 1);
+  const presence = presenceIn(query, rooms);
   const lastId = head.header("last-event-id");
   const since = query.get("since");
-  if (lastId !== "") return { rooms, each, since: parsePositions(lastId, rooms, "Last-Event-ID") };
-  return { rooms, each, since: since === null ? new Map() : parsePositions(since, rooms, "since") };
+  if (lastId !== "") return { rooms, each, presence, since: parsePositions(lastId, rooms, "Last-Event-ID") };
+  return { rooms, each, presence, since: since === null ? new Map() : parsePositions(since, rooms, "since") };
+}
+
+/** `presence=true` is for every room of the stream, `presence=` and a name for that one. */
+function presenceIn(query: URLSearchParams, rooms: readonly string[]): ReadonlySet<string> {
+  const asked = query.getAll("presence");
+  if (asked.includes("true")) return new Set(rooms);
+  const other = asked.find((name) => name !== "false" && !rooms.includes(name));
+  if (other !== undefined) {
+    throw new ProtocolError("presence", "true, false, or a room of this stream", JSON.stringify(other.slice(0, 64)));
+  }
+  return new Set(asked.filter((name) => name !== "false"));
 }
 
 function checkRooms(rooms: readonly string[], maxRooms: number, least: number): void {
