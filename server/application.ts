@@ -1,5 +1,7 @@
 /** The application: asked in this process, over HTTP, or partly here and partly there. */
 import type { Settings } from "./config.js";
+import type { Ledger } from "./engine/ledger.js";
+import type { Announcement } from "./hooks/announcing.js";
 import { circuitStates } from "./hooks/circuit.js";
 import type { Decisions } from "./hooks/decisions.js";
 import { hookResults } from "./hooks/endpoint.js";
@@ -35,8 +37,9 @@ export type Elsewhere = {
   readonly isCutOff: () => boolean;
   /** Which of some nodes has a room; there where the hook `rooms` is. */
   readonly ring: RingOf | undefined;
-  /** What other nodes say to these reports of rooms. Rejects where they cannot be asked now. */
-  readonly ask: (reports: readonly string[]) => Promise<readonly (readonly unknown[])[]>;
+  /** What they note of what was told; there where the hook `rooms` is. */
+  readonly ledger: Ledger | undefined;
+  readonly ask: OccupancyOptions["ask"];
 };
 
 /** Which question of an application in process a hook over HTTP takes the place of. */
@@ -90,14 +93,14 @@ export class Application {
     const { told } = this.webhooks;
     const telling = told && new Telling({ endpoint: told.endpoint, tries: settings.hookTries, log });
     this.#telling = telling;
-    const tell = (type: string, name: string) => {
-      const room = shownName(name);
-      if (told?.covers(room) !== true) return;
+    const tell = ({ type, room: name, id, at, ended }: Announcement) => {
       const tenant = tenantOf(name);
-      telling?.tell(name, (id) => bodyOf(type, id, { room, ...(tenant === "" ? {} : { tenant }) }));
+      const body = bodyOf(type, id, { room: shownName(name), ...(tenant === "" ? {} : { tenant }) }, undefined, at);
+      telling?.tell(name, id, body, ended);
     };
-    const { ring } = elsewhere;
-    this.occupancy = telling && ring && new Occupancy({ ...elsewhere, ring, tell, log });
+    const covers = (name: string) => told?.covers(shownName(name)) === true;
+    const { ring, ledger } = elsewhere;
+    this.occupancy = telling && ring && ledger && new Occupancy({ ...elsewhere, ring, ledger, covers, tell, log });
     for (const name of hookNames) {
       const { url, whenDown = "refuse" } = hooks[name] ?? {};
       if (url !== undefined) log.info("a hook", { hook: name, host: parseHookUrl(url).host, whenDown });

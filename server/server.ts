@@ -25,6 +25,7 @@ import {
 import { ConfigError, enginesIn, parseSettings, rulesOf, type Settings, type SettingsInput } from "./config.js";
 import type { Broker } from "./engine/engine.js";
 import { type EngineDemands, openEngine, openStore } from "./engine/open.js";
+import { openLedger } from "./engine/open-ledger.js";
 import { openPresences } from "./engine/open-presence.js";
 import type { HistoryOptions, HistoryPage } from "./history.js";
 import { DecisionCache } from "./hooks/decision-cache.js";
@@ -148,7 +149,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     nodes: () => cluster.nodes(),
     isCutOff: () => rooms.broker.problems().length > 0,
     ring: await ringOfNodes(settings),
-    ask: async (names) => (await occupiedElsewhere(cluster, names)).occupied,
+    ledger: settings.hooks.rooms === undefined ? undefined : await openLedger(settings, log),
+    ask: async (reports) => {
+      const { occupied, missing } = await occupiedElsewhere(cluster, reports);
+      return { said: occupied, isWhole: missing.length === 0 };
+    },
   };
   const application = new Application(
     options,

@@ -1,27 +1,22 @@
-/** Which nodes have clients in the rooms that this node keeps count of; tells as the first has, and as none has any more. */
+/** Which nodes have clients in the rooms that this node keeps count of, and in which of them nobody is any more. */
 
 export type CensusOptions = {
-  readonly tell: (type: "occupied" | "vacated", room: string) => void;
+  /** Somebody is in the room, where nobody was known to be. */
+  readonly occupied: (room: string) => void;
+  /** Nobody is known to be in these any more, and the grace is over. Each is to be given to `vacate` or to `wait`. */
+  readonly emptied: (rooms: readonly string[]) => void;
   /** How long after the last has left someone may come back and nothing is told, in milliseconds. */
   readonly graceMs: number;
+  /** How long rooms are gathered at the least, in milliseconds. */
+  readonly gatherMs: number;
 };
-
-/**
- * What a node reports of a room, one character before its name: someone has come (`+`), or is there and that was told
- * before (`*`); nobody is there any more (`-`), where it was told that someone was (`~`).
- */
-export type Report = "+" | "*" | "-" | "~";
-
-const MAX_VACATED = 10_000;
 
 export class Census {
   readonly #options: CensusOptions;
-  /** The instances with clients in each room; of all that are here it was told that they are occupied. */
+  /** The instances with clients in each room. */
   readonly #rooms = new Map<string, Set<string>>();
   /** Rooms where nobody is, and until when someone may come back; in that order, since all have the same time. */
   readonly #empty = new Map<string, number>();
-  /** Rooms of which it was told last that they are vacated, the oldest first. */
-  readonly #vacated = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CensusOptions) {
@@ -37,29 +32,33 @@ export class Census {
     return this.#empty.size === 0;
   }
 
-  take(report: Report, room: string, id: string): void {
+  /** A node says whether anyone is in the room there. */
+  take(room: string, id: string, isHere: boolean): void {
     let nodes = this.#rooms.get(room);
     if (nodes === undefined) {
-      if (report === "-") return;
-      if (report === "~" && this.#vacated.has(room)) return;
       nodes = new Set();
       this.#rooms.set(room, nodes);
-      // A node whose report came too late takes its room to be known as occupied.
-      if (this.#vacated.delete(room) || report === "+") this.#options.tell("occupied", room);
     }
-    if (report === "+" || report === "*") {
-      nodes.add(id);
-      this.#empty.delete(room);
-    } else {
+    if (!isHere) {
       nodes.delete(id);
       this.#look(room, nodes);
+      return;
     }
+    if (nodes.size === 0) this.#options.occupied(room);
+    nodes.add(id);
+    this.#empty.delete(room);
+  }
+
+  /** Somebody was in the room, whoever may be there now. */
+  expect(room: string): void {
+    if (!this.#rooms.has(room)) this.take(room, "", false);
   }
 
   /** These instances have gone, without a word. */
   gone(ids: readonly string[]): void {
     if (ids.length === 0) return;
     for (const [room, nodes] of this.#rooms) {
+      if (nodes.size === 0) continue;
       for (const id of ids) nodes.delete(id);
       this.#look(room, nodes);
     }
@@ -74,42 +73,41 @@ export class Census {
   #sweep(): void {
     this.#timer = undefined;
     const now = performance.now();
+    const emptied: string[] = [];
     for (const [room, until] of this.#empty) {
       if (until > now) {
-        this.#timer = setTimeout(() => this.#sweep(), Math.ceil(until - now)).unref();
-        return;
+        const ms = Math.max(this.#options.gatherMs, Math.ceil(until - now));
+        this.#timer = setTimeout(() => this.#sweep(), ms).unref();
+        break;
       }
-      this.#vacate(room);
+      this.#empty.delete(room);
+      emptied.push(room);
     }
+    if (emptied.length > 0) this.#options.emptied(emptied);
   }
 
-  #vacate(room: string): void {
-    this.#empty.delete(room);
-    if (!this.#rooms.delete(room)) return;
-    this.#options.tell("vacated", room);
-    this.#vacated.add(room);
-    if (this.#vacated.size <= MAX_VACATED) return;
-    for (const oldest of this.#vacated) {
-      this.#vacated.delete(oldest);
-      return;
-    }
+  /** Where nobody has come back meanwhile it is counted no longer; whether that is so. */
+  vacate(room: string): boolean {
+    if (this.#rooms.get(room)?.size !== 0 || this.#empty.has(room)) return false;
+    return this.#rooms.delete(room);
   }
 
-  /** Gives up the rooms that others keep count of now; those of them where nobody is, of which no node will report. */
-  release(isOwn: (room: string) => boolean): string[] {
-    const left: string[] = [];
+  /** Where nobody has come back meanwhile, it is waited once more. */
+  wait(room: string): void {
+    const nodes = this.#rooms.get(room);
+    if (nodes !== undefined) this.#look(room, nodes);
+  }
+
+  /** Gives up the rooms that others keep count of now; of each, whether nobody was there: no node will report those. */
+  release(isOwn: (room: string) => boolean): [room: string, isEmpty: boolean][] {
+    const released: [string, boolean][] = [];
     for (const [room, nodes] of this.#rooms) {
       if (isOwn(room)) continue;
-      if (nodes.size === 0) left.push(room);
+      released.push([room, nodes.size === 0]);
       this.#rooms.delete(room);
       this.#empty.delete(room);
     }
-    return left;
-  }
-
-  /** There is nobody any more, anywhere. */
-  vacateAll(): void {
-    for (const room of [...this.#rooms.keys()]) this.#vacate(room);
+    return released;
   }
 
   close(): void {

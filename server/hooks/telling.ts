@@ -1,5 +1,4 @@
 /** What the application is told, until it has taken it: tried again with growing pauses, in order for each subject. */
-import { randomUUID } from "node:crypto";
 import type { Log } from "../log.js";
 import type { Endpoint } from "./endpoint.js";
 import { Unreachable } from "./unreachable.js";
@@ -23,7 +22,13 @@ const AT_ONCE = 16;
 /** How often it is told that some were dropped, in milliseconds. */
 const TELL_AGAIN_MS = 10_000;
 
-type Item = { readonly subject: string; readonly id: string; readonly body: string; tries: number };
+type Item = {
+  readonly subject: string;
+  readonly id: string;
+  readonly body: string;
+  readonly ended: () => void;
+  tries: number;
+};
 /** What is to be told of one subject, in order; `timer` while the first of it waits for its next try. */
 type Queue = { readonly items: Item[]; isPosting: boolean; timer: NodeJS.Timeout | undefined };
 
@@ -55,11 +60,10 @@ export class Telling {
     return this.#dropped;
   }
 
-  /** `write` gives the body, under the id that all tries have. */
-  tell(subject: string, write: (id: string) => string): void {
+  /** All tries have the id. `ended` is called once it was taken, or given up; not where this is closed before. */
+  tell(subject: string, id: string, body: string, ended: () => void): void {
     if (this.#closed) return;
-    const id = randomUUID();
-    const item: Item = { subject, id, body: write(id), tries: 0 };
+    const item: Item = { subject, id, body, ended, tries: 0 };
     let queue = this.#queues.get(subject);
     if (queue === undefined) {
       queue = { items: [], isPosting: false, timer: undefined };
@@ -141,6 +145,7 @@ export class Telling {
         this.#ready.delete(item.subject);
       }
     }
+    item.ended();
     if (this.#items.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 

@@ -46,9 +46,9 @@ type Asked<T> = { readonly refused: Refused } | { readonly refused?: undefined; 
 const covers = ({ kinds }: Hook, room: string): boolean =>
   kinds === undefined || kinds.has("*") || kinds.has(kindOf(room));
 
-/** A body: `fields` that are undefined are left out; `data` is JSON already. */
-export function bodyOf(type: string, id: string, fields: object, data?: string): string {
-  const head = JSON.stringify({ type, id, at: Date.now(), ...fields });
+/** A body: `fields` that are undefined are left out; `data` is JSON already. `at`: Unix milliseconds. */
+export function bodyOf(type: string, id: string, fields: object, data?: string, at = Date.now()): string {
+  const head = JSON.stringify({ type, id, at, ...fields });
   return data === undefined ? head : `${head.slice(0, -1)},"data":${data}}`;
 }
 

@@ -7,7 +7,7 @@ import { NatsLedger } from "../../server/engine/nats/ledger.js";
 import { RedisLedger } from "../../server/engine/redis/ledger.js";
 import { createLog } from "../../server/log.js";
 import { eventually } from "../support/eventually.js";
-import { startNats } from "../support/services/nats.js";
+import { type Nats, startNats } from "../support/services/nats.js";
 import { startNatsCluster } from "../support/services/nats-cluster.js";
 import { startRedis } from "../support/services/redis.js";
 import { startRedisCluster } from "../support/services/redis-cluster.js";
@@ -19,6 +19,8 @@ type Ground = {
   readonly open: () => Ledger;
   /** The engine is killed, and there again once this has resolved; `undefined` where it cannot be. */
   readonly outage?: (during: () => Promise<void>) => Promise<void>;
+  /** Why two may both change the same entry in the same moment. */
+  readonly loose?: string;
 };
 
 const common = { timeoutMs: 1500, probeMs: 500, log: createLog({ level: "silent" }) };
@@ -58,9 +60,14 @@ const grounds: { readonly [name: string]: (t: TestContext) => Promise<Ground> } 
     };
   },
   async "NATS on three servers"(t) {
-    const { urls } = await startNatsCluster(t);
+    const { urls, nodes } = await startNatsCluster(t);
     const options = { servers: urls, namespace: uniqueName(), replicas: 3, storage: "file", ...common } as const;
-    return { open: () => new NatsLedger(options) };
+    const { version } = await (nodes[0] as Nats).monitor("/varz");
+    const [major = 0, minor = 0, patch = 0] = String(version).split(".").map(Number);
+    const isFixed = major > 2 || (major === 2 && (minor > 9 || (minor === 9 && patch > 20)));
+    // nats-server issue 4320.
+    const loose = "before 2.9.21 several servers let two publish after the same number";
+    return { open: () => new NatsLedger(options), ...(isFixed ? {} : { loose }) };
   },
 };
 
@@ -103,6 +110,7 @@ const cases: { readonly [says: string]: (t: TestContext, ground: Ground) => Prom
   },
 
   async "of many who change the same entry at once one does, whichever"(t, ground) {
+    if (ground.loose !== undefined) return t.skip(ground.loose);
     const ledgers = await opened(t, ground, 3);
     let current: string | undefined;
     for (let round = 0; round < 20; round++) {

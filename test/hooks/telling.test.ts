@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import test, { type TestContext } from "node:test";
 import { Telling, type TellingOptions } from "../../server/hooks/telling.js";
 import { createLog } from "../../server/log.js";
@@ -12,9 +13,12 @@ async function tellingTo(t: TestContext, answer: HttpApplication["answer"], opti
   const endpoint = endpointAt(t, application.url, { name: "rooms", retryMs: 100, failures: 3 });
   const telling = new Telling({ endpoint, tries: 100, pauseMs: 1, log: createLog({ level: "silent" }), ...options });
   t.after(() => telling.close());
-  const tell = (subject: string, n: number) =>
-    telling.tell(subject, (id) => JSON.stringify({ type: "told", id, subject, n }));
-  return { application, telling, tell };
+  const ended: number[] = [];
+  const tell = (subject: string, n: number) => {
+    const id = randomUUID();
+    telling.tell(subject, id, JSON.stringify({ type: "told", id, subject, n }), () => ended.push(n));
+  };
+  return { application, telling, tell, ended };
 }
 
 test("what is told is posted until it is taken, each time under the same id and signed anew", async (t) => {
@@ -56,6 +60,17 @@ test("after so many tries it is given up, and what comes behind it is told", asy
     [0, 0, 0, 1],
   );
   assert.equal(telling.dropped, 1);
+});
+
+test("whoever tells it learns that it has ended: taken or given up, not where everything ends before", async (t) => {
+  const answer: HttpApplication["answer"] = ({ body }) =>
+    body["n"] === 0 ? 404 : body["n"] === 2 ? () => undefined : {};
+  const { application, telling, tell, ended } = await tellingTo(t, answer, { tries: 2 });
+  for (let n = 0; n < 3; n++) tell("a", n);
+  await eventually(() => ended.length === 2 && application.posts.length === 4);
+  assert.deepEqual(ended, [0, 1]);
+  telling.close();
+  assert.deepEqual(ended, [0, 1]);
 });
 
 test("no more than so many wait: the oldest are dropped", async (t) => {
