@@ -38,6 +38,11 @@ const programs: readonly Program[] = [
   { key: "hooks", file: "hooks", quick: ["--downMs", "2000", "--timeoutMs", "500", "--retryMs", "500"] },
   { key: "publishRedis", file: "publish-redis", quick: ["--seconds", "0.1", "--rounds", "3"] },
   { key: "publishNats", file: "publish-nats", quick: ["--seconds", "0.1", "--rounds", "3"] },
+  {
+    key: "presence",
+    file: "presence",
+    quick: ["--members", "1000", "--seconds", "4", "--rounds", "2", "--beatSeconds", "4"],
+  },
   { key: "acrossNodes", file: "across-nodes", quick: ["--rounds", "3"] },
   {
     key: "resubscribe",

@@ -273,6 +273,45 @@ export type HookCacheResult = {
   readonly rows: readonly HookCacheRow[];
 };
 
+/** Joins as fast as they come. */
+export type PresenceJoins = {
+  readonly perSecond: number;
+  /** The nodes' CPU for one, in µs. */
+  readonly cpuUs: number;
+};
+export type PresenceRow = {
+  readonly engine: "memory" | "redis" | "nats";
+  readonly nodes: number;
+  /** From the first join to the last answer, and from there until everybody has been told of everybody. */
+  readonly joinSeconds: number;
+  readonly allKnownMs: number;
+  /** Frames that told a member who is there: over all members, and of the one that had most of them. */
+  readonly framesMean: number;
+  readonly framesMost: number;
+  /** The most that a member had, by the intervals that it was there. */
+  readonly framesPerInterval: number;
+  /** What the engine wrote while all of them came, signs of life included, by members. */
+  readonly engineWritesPerMember: number;
+  /** Registers that the nodes wrote meanwhile, by members. */
+  readonly registersPerMember: number;
+  /** Of the heap of one node, for each member of the cluster, beside a room that all are in without presence. */
+  readonly nodeBytesPerMember: number;
+  readonly engineBytesPerMember: number;
+  /** What the engine writes for one sign of life of a node: without members, and with all of them. */
+  readonly beatEmpty: number;
+  readonly beatFull: number;
+  readonly plain: PresenceJoins;
+  readonly withPresence: PresenceJoins;
+};
+export type PresenceResult = {
+  readonly program: "presence";
+  readonly members: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly intervalMs: number;
+  readonly rows: readonly PresenceRow[];
+};
+
 /** Of one run: a program that failed has no result. */
 export type Results = {
   readonly fanOut?: FanOutResult;
@@ -289,4 +328,5 @@ export type Results = {
   readonly httpPublish?: HttpPublishResult;
   readonly hooks?: HooksResult;
   readonly hookCache?: HookCacheResult;
+  readonly presence?: PresenceResult;
 };

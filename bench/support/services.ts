@@ -124,12 +124,19 @@ export class Broker {
     return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
   }
 
+  /** A section of what a Redis says of itself. */
+  info(section: string): Promise<string> {
+    // It tells the length of what it says.
+    const isWhole = (text: string): boolean => {
+      const [head, length] = /^\$(\d+)\r\n/.exec(text) ?? [];
+      return head !== undefined && text.length >= head.length + Number(length) + 2;
+    };
+    return said(this.port, `INFO ${section}\r\n`, isWhole);
+  }
+
   /** How many subscriptions its clients have. */
   async subscriptions(): Promise<number> {
-    if (this.name === "redis") {
-      const info = await said(this.port, "INFO stats\r\n", (text) => /pubsub_patterns:\d+\r\n/.test(text));
-      return Number(/pubsub_channels:(\d+)/.exec(info)?.[1]);
-    }
+    if (this.name === "redis") return Number(/pubsub_channels:(\d+)/.exec(await this.info("stats"))?.[1]);
     const answer = await fetch(`http://${HOST}:${this.monitorPort}/connz`, { signal: AbortSignal.timeout(5000) });
     const { connections } = (await answer.json()) as { connections: readonly { subscriptions: number }[] };
     return connections.reduce((sum, one) => sum + one.subscriptions, 0);
@@ -154,7 +161,8 @@ async function said(port: number, ask: string, whole: (text: string) => boolean)
   }
 }
 
-async function freePort(): Promise<number> {
+/** A loopback port that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen({ port: 0, host: HOST });
   await once(server, "listening");

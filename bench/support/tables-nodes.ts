@@ -1,5 +1,5 @@
 /** The tables of several nodes: Redis and NATS. */
-import type { PublishResult, PublishSide, Results } from "./results.js";
+import type { PresenceRow, PublishResult, PublishSide, Results } from "./results.js";
 import { number, type Table } from "./table.js";
 
 const BROKERS = { redis: "Redis", nats: "NATS", memory: "memory" } as const;
@@ -110,11 +110,69 @@ function resubscribeTable({ resubscribe }: Results): Table[] {
   ];
 }
 
+function presenceTables({ presence }: Results): Table[] {
+  if (presence === undefined) return [];
+  const { members, seconds, rounds, intervalMs } = presence;
+  const nameOf = (row: PresenceRow) =>
+    `${row.engine === "memory" ? "memory, one node" : `${BROKERS[row.engine]}, ${row.nodes} nodes`}`;
+  const crowds = presence.rows.map((row) => [
+    nameOf(row),
+    number(row.framesMean, 1),
+    number(row.framesMost),
+    number(row.framesPerInterval, 2),
+    number(row.engineWritesPerMember, 3),
+    number(row.registersPerMember, 3),
+    number(row.nodeBytesPerMember),
+    row.engine === "memory" ? "" : number(row.engineBytesPerMember),
+    number(row.allKnownMs),
+    `${number(row.beatEmpty, 2)} / ${number(row.beatFull, 2)}`,
+  ]);
+  const joins = presence.rows.map((row) => [
+    nameOf(row),
+    number(row.plain.perSecond),
+    number(row.withPresence.perSecond),
+    number(row.plain.cpuUs, 1),
+    number(row.withPresence.cpuUs, 1),
+  ]);
+  return [
+    {
+      program: presence.program,
+      title: `Presence: ${number(members)} members of one room, within ${number(seconds)} s`,
+      note:
+        `“Per interval” is the most that a member got, by the intervals of ${number(intervalMs)} ms that it was there. Writes are what the engine's server says it ` +
+        "has written, signs of life included, by members; of them, the registers. Bytes are of the heap of each node after a garbage collection, " +
+        "beside a room that all have joined without presence, and of the engine's server. The last column is what the engine writes for one sign of life of a node, without members and with all.",
+      rows: [
+        [
+          ...[
+            "engine",
+            "frames a member",
+            "most",
+            "per interval",
+            "writes a member",
+            "registers",
+            "bytes a member, node",
+          ],
+          ...["engine", "all told after, ms", "writes a beat, empty / full"],
+        ],
+        ...crowds,
+      ],
+    },
+    {
+      program: presence.program,
+      title: "Joins with presence",
+      note: `As fast as they come, ${number(members)} clients, by turns without and with presence, ${rounds} rounds. CPU is that of all nodes for one join, in µs.`,
+      rows: [["engine", "joins/s without", "with", "CPU without", "with"], ...joins],
+    },
+  ];
+}
+
 export function nodesTables(results: Results): Table[] {
   return [
     ...publishTable("redis", results.publishRedis),
     ...publishTable("nats", results.publishNats),
     ...acrossTables(results),
     ...resubscribeTable(results),
+    ...presenceTables(results),
   ];
 }

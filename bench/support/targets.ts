@@ -64,6 +64,9 @@ function ofFanOut({ fanOut }: Results, name: (typeof ours)[number]): Verdict[] {
   });
 }
 
+const MOST_MEMBER_WRITES = 2;
+/** A count over some seconds: a renewal more or less at its edge. */
+const MOST_MORE_WRITES = 0.5;
 const MOST_REFUSAL_MS = 1;
 const MOST_BACK_MS = 5000;
 /** What an answer takes beside the time limit, in milliseconds. */
@@ -92,6 +95,19 @@ function ofNodes({ publishRedis, publishNats, acrossNodes, resubscribe }: Result
     ...atMost(`${BROKERS[engine]}: events missing afterwards`, 0, "", published - delivered),
   ]);
   return [...publishes, ...latencies, ...interests, ...returns];
+}
+
+/** Of presence, in a room that thousands join. */
+function ofPresence({ presence }: Results): Verdict[] {
+  return (presence?.rows ?? []).flatMap(({ engine, framesPerInterval, engineWritesPerMember, beatEmpty, beatFull }) => {
+    const name = engine === "memory" ? engine : BROKERS[engine];
+    const more = round(Math.max(0, beatFull - beatEmpty), 2);
+    return [
+      ...atMost(`${name}: presence frames a member`, 1, "per interval", framesPerInterval),
+      ...atMost(`${name}: engine writes for a member that comes`, MOST_MEMBER_WRITES, "", engineWritesPerMember),
+      ...atMost(`${name}: more writes for a sign of life, with all members`, MOST_MORE_WRITES, "", more),
+    ];
+  });
 }
 
 /** What the project has set itself, held against one run. */
@@ -142,5 +158,6 @@ export function judge(results: Results): readonly Verdict[] {
       atMost(`Permission: ${row.case}`, MOST_CHECK_US, "µs", round(row.nsPerCheck / 1000, 2)),
     ),
     ...ofNodes(results),
+    ...ofPresence(results),
   ];
 }

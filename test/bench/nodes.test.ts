@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { Redis } from "ioredis";
 import { EventCounter, eventData } from "../../bench/support/event-data.js";
 import { Monitor } from "../../bench/support/monitor.js";
-import type { AcrossNodesResult, PublishResult, ResubscribeResult } from "../../bench/support/results.js";
+import type {
+  AcrossNodesResult,
+  PresenceResult,
+  PublishResult,
+  ResubscribeResult,
+} from "../../bench/support/results.js";
 import { Broker } from "../../bench/support/services.js";
 import { StallWatch } from "../../bench/support/stall-watch.js";
 import { eventually } from "../support/eventually.js";
@@ -64,6 +69,25 @@ test("resubscribe: after the broker's restart every event arrives, and an empty 
       ["nats", 100, 0],
     ],
   );
+});
+
+test("presence tells every member how many there are, and has counted what it took", async () => {
+  const flags = ["--members", "30", "--seconds", "1", "--rounds", "1", "--beatSeconds", "4", "--nodes", "2"];
+  const { rows } = lineOf<PresenceResult>(await play("presence", ...flags));
+  assert.deepEqual(
+    rows.map(({ engine, nodes }) => [engine, nodes]),
+    [
+      ["memory", 1],
+      ["redis", 2],
+      ["nats", 2],
+    ],
+  );
+  for (const row of rows) {
+    assert.ok(row.framesMost > 0 && row.framesPerInterval <= 1, JSON.stringify(row));
+    assert.ok(row.registersPerMember > 0 && row.engineWritesPerMember >= row.registersPerMember, JSON.stringify(row));
+    assert.ok(row.beatEmpty > 0 && row.beatFull > 0, JSON.stringify(row));
+    assert.ok(row.plain.perSecond > 0 && row.withPresence.perSecond > 0, JSON.stringify(row));
+  }
 });
 
 test("a program that is asked for an unknown broker ends with code 2 and one line that names it", async () => {
