@@ -78,15 +78,12 @@ class RedisPresence implements Presence {
   }
 
   async clear(node: string): Promise<boolean> {
-    if (!(await this.#hasLapsed(node, false))) return false;
-    await Promise.all([...this.#shards.values()].map((shard) => shard.clear(node)));
-    // In the end: where this is cut off, another node finds the lease and goes on.
-    return this.#hasLapsed(node, true);
-  }
-
-  async #hasLapsed(node: string, isToBeForgotten: boolean): Promise<boolean> {
-    const all = await Promise.all(this.#shardsOf(LEASES).map((shard) => shard.hasLapsed(node, isToBeForgotten)));
-    return all.every((lapsed) => lapsed);
+    if (!(await hasLapsed(this.#shardsOf(LEASES), node, false))) return false;
+    const all = [...this.#shards.values()];
+    await Promise.all(all.map((shard) => shard.clear(node)));
+    // In the end: where this is cut off, another node finds the lease and goes on. On all, since it may have been elsewhere
+    // before shards changed.
+    return hasLapsed(all, node, true);
   }
 
   /**
@@ -113,4 +110,10 @@ class RedisPresence implements Presence {
   async close(): Promise<void> {
     for (const shard of this.#shards.values()) shard.close();
   }
+}
+
+/** Whether none of the shards has a good lease of the node; where they have one that lapsed they forget it, if told so. */
+async function hasLapsed(shards: readonly PresenceShard[], node: string, isToBeForgotten: boolean): Promise<boolean> {
+  const all = await Promise.all(shards.map((shard) => shard.hasLapsed(node, isToBeForgotten)));
+  return all.every((lapsed) => lapsed);
 }
