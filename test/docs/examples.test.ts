@@ -114,6 +114,47 @@ test("the cursors: what one page does with its pointer another shows", { timeout
   assert.equal(await cursors.stop(), 0);
 });
 
+test("who is here: a page is told who comes and goes, and who has no name is counted", {
+  timeout: TEST_MS,
+}, async (t) => {
+  const presence = new Example(t, "presence/server.js");
+  const [url, open] = await Promise.all([presence.url(), openBrowser(t)]);
+  const [ann, bob, cat] = [await open(), await open({ colorScheme: "dark" }), await open()];
+  const enter = async ({ page }: Watched, name: string): Promise<void> => {
+    await page.goto(url);
+    await page.fill("[name=name]", name);
+    await page.click("[type=submit]");
+    await page.locator("ul .me").waitFor();
+  };
+  const shows = async ({ page }: Watched, selector: string, expected: readonly string[]): Promise<void> => {
+    let shown: string[] = [];
+    const look = async () => {
+      shown = (await page.locator(selector).allTextContents()).map((text) => text.trim());
+      return shown.join() === expected.join();
+    };
+    await eventually(look).catch(() => assert.deepEqual(shown, expected));
+  };
+  await enter(ann, "Ann");
+  await enter(bob, "Bob");
+  await cat.page.goto(url);
+  for (const window of [ann, bob, cat]) {
+    await shows(window, "ul li", ["A Ann", "B Bob"]);
+    await shows(window, "small", ["and 1 without a name"]);
+    await shows(window, "p", ["3 here"]);
+  }
+  await bob.page.click("text=Wave");
+  await shows(ann, "ol li", ["Bob waved", "Bob came"]);
+  await ann.page.screenshot({ path: join(screenshots, "example-presence.png") });
+  await bob.page.screenshot({ path: join(screenshots, "example-presence-dark.png") });
+  await bob.page.fill("[name=name]", "Bill");
+  await bob.page.click("[type=submit]");
+  await shows(ann, "ol li", ["Bill came", "Bob left", "Bob waved", "Bob came"]);
+  await cat.page.close();
+  await shows(ann, "p", ["2 here"]);
+  assert.deepEqual([...ann.faults, ...bob.faults], []);
+  assert.equal(await presence.stop(), 0);
+});
+
 test("Node to Node: a listener that is cut off gets every event once, in order", { timeout: TEST_MS }, async (t) => {
   const example = new Example(t, "node-to-node.js");
   assert.equal(await example.exited, 0, example.errors);
@@ -127,13 +168,13 @@ test("Node to Node: a listener that is cut off gets every event once, in order",
 
 test("every example says in its first lines how it is run, and has fewer than 60 lines", () => {
   const files = readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" }).filter((name) =>
-    /\.ts$/.test(name),
+    /\.tsx?$/.test(name),
   );
   assert.ok(files.length > 4);
   for (const file of files) {
     const text = readFileSync(join(root, "examples", file), "utf8");
     assert.ok(text.split("\n").length <= 60, `${file} is too long`);
-    if (file.endsWith("page.ts")) continue;
+    if (/page\.tsx?$/.test(file)) continue;
     const run = `node dist/examples/${file.replace(/ts$/, "js")}`;
     assert.ok(text.split("\n").slice(0, 2).join("\n").includes(run), `${file}: expected "${run}" in its first lines`);
   }
