@@ -1,5 +1,5 @@
 /** A page that is built of the hooks, for `react.test.ts`: it shows what it is told to, and notes what it was told. */
-import { StrictMode, useState } from "react";
+import { Activity, StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { type Client, connect } from "roomcast/client";
 import {
@@ -18,6 +18,8 @@ type Events = { said: string; typing: null };
 type Shown = {
   readonly chats?: readonly { readonly room: string; readonly past?: boolean }[];
   readonly who?: string;
+  /** Kept as it is, and not seen. */
+  readonly hidden?: boolean;
 };
 
 const heard: string[] = [];
@@ -48,16 +50,11 @@ function Chat({ room: name, past = false }: { readonly room: string; readonly pa
 function Who({ room: name }: { readonly room: string }) {
   const { room } = useRoom(useClient(), name, { presence: true });
   const { members, count, isListed } = useMembers(room);
-  const view = isListed
-    ? members
-        .map(({ user }) => user)
-        .sort()
-        .join(" ")
-    : "not listed";
-  note(memberViews, view);
+  const users = members.map(({ user }) => user).sort();
+  note(memberViews, isListed ? users.join(" ") : "not listed");
   return (
     <ul data-count={count}>
-      {members.map(({ user }) => (
+      {users.map((user) => (
         <li key={user}>{user}</li>
       ))}
     </ul>
@@ -70,16 +67,18 @@ function State({ onState }: { readonly onState: (status: string) => void }) {
   return <output>{status}</output>;
 }
 
-function Page({ chats = [], who }: Shown) {
+function Page({ chats = [], who, hidden = false }: Shown) {
   return (
     <>
       <State onState={(status) => note(states, status)} />
-      {chats.map((chat, index) => (
-        // Two may be of one room.
-        // biome-ignore lint/suspicious/noArrayIndexKey: the place is what tells them apart
-        <Chat key={index} {...chat} />
-      ))}
-      {who && <Who room={who} />}
+      <Activity mode={hidden ? "hidden" : "visible"}>
+        {chats.map((chat, index) => (
+          // Two may be of one room.
+          // biome-ignore lint/suspicious/noArrayIndexKey: the place is what tells them apart
+          <Chat key={index} {...chat} />
+        ))}
+        {who && <Who room={who} />}
+      </Activity>
     </>
   );
 }

@@ -9,7 +9,7 @@ import { build } from "esbuild";
 import type { Page } from "playwright-core";
 import { eventually } from "../support/eventually.js";
 import { TcpProxy } from "../support/proxy.js";
-import { type Server, startServer } from "../support/start-server.js";
+import { type Server, type ServerOptions, startServer, usersMayAll } from "../support/start-server.js";
 import { openBrowser, type Watched } from "./browser.js";
 import type { Api } from "./react-page.js";
 
@@ -98,7 +98,10 @@ class Window {
 
 /** A server whose users are called as their tokens, and what opens windows on it; `url` where they connect to. */
 async function start(t: TestContext) {
-  const server = await startServer(t, { authenticate: ({ token }) => (token ? { user: token } : undefined) });
+  const authenticate: ServerOptions["authenticate"] = ({ token }) => (token ? { user: token } : undefined);
+  const presence = { intervalMs: 50 };
+  const kinds = { chat: { ...usersMayAll["*"], history: { size: 10 }, presence } };
+  const server = await startServer(t, { authenticate, kinds });
   const proxy = await TcpProxy.start(t, { host: "127.0.0.1", port: server.port });
   const [pages, open] = await Promise.all([startPages(t), openBrowser(t)]);
   const openWindow = async (user: string): Promise<Window> => {
@@ -158,8 +161,8 @@ test("a room is left with the last that shows it; another name is another room; 
   assert.deepEqual(ann.faults, []);
 });
 
-test("with `past` the list begins with what was before, and again after a reset", async (t) => {
-  const { server, openWindow } = await start(t);
+test("with `past` the list begins with what was before; a reset empties it, and it begins anew", async (t) => {
+  const { server, proxy, openWindow } = await start(t);
   for (let number = 1; number <= 8; number++) await server.publish("chat:1", "said", String(number));
   const ann = await openWindow("ann");
   await ann.show({ chats: [{ room: "chat:1", past: true }] });
@@ -167,7 +170,15 @@ test("with `past` the list begins with what was before, and again after a reset"
   await server.publish("chat:1", "said", "9");
   await ann.showsLines(["5", "6", "7", "8", "9"]);
   assert.deepEqual(await ann.noted("heard"), ["9"]);
-  assert.deepEqual(ann.faults, []);
+  // More than the room remembers.
+  proxy.refuse();
+  proxy.cut();
+  for (let number = 10; number <= 29; number++) await server.publish("chat:1", "said", String(number));
+  proxy.heal();
+  await ann.showsLines(["25", "26", "27", "28", "29"]);
+  await server.publish("chat:1", "said", "30");
+  await ann.showsLines(["26", "27", "28", "29", "30"]);
+  assert.deepEqual(await ann.noted("heard"), ["9", "30 after 1 resets"]);
 });
 
 test("a cut connection is seen in the state alone: what was missed comes once", async (t) => {
@@ -182,4 +193,72 @@ test("a cut connection is seen in the state alone: what was missed comes once", 
   await ann.showsLines(["before", "meanwhile"]);
   assert.deepEqual(await ann.noted("heard"), ["before", "meanwhile"]);
   assert.deepEqual(await ann.noted("states"), ["connecting", "connected", "waiting", "connecting", "connected"]);
+});
+
+test("members come and go; a cut connection that comes back in time is seen by nobody", async (t) => {
+  const { server, proxy, openWindow } = await start(t);
+  const [ann, bob] = [await openWindow("ann"), await openWindow("bob")];
+  await ann.show({ who: "chat:1" });
+  await ann.showsLines(["ann"], "ul li");
+  await bob.show({ who: "chat:1" });
+  for (const window of [ann, bob]) await window.showsLines(["ann", "bob"], "ul li");
+
+  assert.equal(proxy.cut(), 2);
+  const back = ["connecting", "connected", "waiting", "connecting", "connected"];
+  for (const window of [ann, bob]) await eventually(async () => (await window.noted("states")).join() === back.join());
+  await inRoom(server, "chat:1", 2);
+  // What is told after it shows that nothing was told before.
+  const cat = await openWindow("cat");
+  await cat.show({ who: "chat:1" });
+  for (const window of [ann, bob]) await window.showsLines(["ann", "bob", "cat"], "ul li");
+  await cat.show({});
+  await ann.showsLines(["ann", "bob"], "ul li");
+  await bob.show(null);
+  await ann.showsLines(["ann"], "ul li");
+  assert.deepEqual(await ann.noted("memberViews"), ["not listed", "ann", "ann bob", "ann bob cat", "ann bob", "ann"]);
+  assert.deepEqual(cat.faults, []);
+});
+
+test("who asks for members later makes the room another one: its events go on, none missing and none twice", async (t) => {
+  const { server, openWindow } = await start(t);
+  const [ann, bob] = [await openWindow("ann"), await openWindow("bob")];
+  await bob.show({ who: "chat:1" });
+  await bob.showsLines(["bob"], "ul li");
+  await ann.show({ chats: [{ room: "chat:1" }] });
+  await ann.joined();
+  const published: string[] = [];
+  const publish = async () => {
+    published.push(String(published.length));
+    await server.publish("chat:1", "said", published.at(-1));
+  };
+  for (let round = 0; round < 3; round++) {
+    await publish();
+    await Promise.all([ann.show({ chats: [{ room: "chat:1" }], who: "chat:1" }), publish(), publish()]);
+    for (const window of [ann, bob]) await window.showsLines(["ann", "bob"], "ul li");
+    await Promise.all([ann.show({ chats: [{ room: "chat:1" }] }), publish()]);
+    await bob.showsLines(["bob"], "ul li");
+  }
+  await ann.showsLines(published.slice(-5));
+  assert.deepEqual(await ann.noted("heard"), published);
+  assert.deepEqual([...ann.faults, ...bob.faults], []);
+});
+
+test("what React hides leaves the room, and joins it again when it is shown, with a list that has no gap", async (t) => {
+  const { server, openWindow } = await start(t);
+  const ann = await openWindow("ann");
+  const chats = [{ room: "chat:1" }];
+  await ann.show({ chats });
+  await ann.joined();
+  await server.publish("chat:1", "said", "seen");
+  await ann.showsLines(["seen"]);
+  await ann.show({ chats, hidden: true });
+  await inRoom(server, "chat:1", 0);
+  await server.publish("chat:1", "said", "unseen");
+  await ann.show({ chats });
+  await inRoom(server, "chat:1", 1);
+  await ann.joined();
+  await server.publish("chat:1", "said", "seen again");
+  await ann.showsLines(["seen again"]);
+  assert.deepEqual(await ann.noted("heard"), ["seen", "seen again"]);
+  assert.deepEqual(ann.faults, []);
 });
