@@ -100,8 +100,7 @@ export class Client {
     this.#backoff = new Backoff(settings);
     const prefix = randomPrefix(settings.random);
     this.#port = {
-      bufferSize: settings.bufferSize,
-      backoff: () => new Backoff(settings),
+      settings,
       report: (error) => this.#report(error),
       tell: this.#owner.report,
       link: () => [this.#move?.link, this.#link].find((link) => link?.isOpen && (link.welcome ?? link === this.#link)),
@@ -110,10 +109,10 @@ export class Client {
         this.#rooms.delete(name);
         for (const link of this.#links) if (link.isOpen) this.#leave(name, link);
       },
-      publish: (room, event, data, key = `${prefix}${this.#lastId}`) =>
-        this.#ask({ type: "publish", room, event, data, key }, { timeoutMs: settings.publishTimeoutMs }, room),
-      send: (room, event, data) => {
-        if (this.#state.status === "connected") this.#link?.tell({ type: "publish", room, event, data });
+      publish: (question, key = `${prefix}${this.#lastId}`) =>
+        this.#ask({ ...question, key }, { timeoutMs: settings.publishTimeoutMs }, question.room),
+      send: (question) => {
+        if (this.#state.status === "connected") this.#link?.tell(question);
       },
       ask: (question) => this.#ask(question),
     };
@@ -303,8 +302,8 @@ export class Client {
     this.#move?.stop();
     this.#queue.rejectAll(CLOSED());
     this.#link = this.#move = undefined;
-    for (const link of [...this.#links]) link.end(reason);
-    for (const room of [...this.#rooms.values()]) room.end(roomState);
+    for (const link of this.#links) link.end(reason);
+    for (const room of this.#rooms.values()) room.end(roomState);
     this.#states.emit(this.#state, this.#owner.report);
   }
 

@@ -76,7 +76,7 @@ const URL_PATTERN = /^(?:http|ws)(s?:\/\/[^/?#\s]+)(\/[^?#\s]*)?(\?[^#\s]*)?$/i;
 
 function socketUrl(url: string): string {
   const [, origin, path = "/", query = ""] = URL_PATTERN.exec(url) ?? [];
-  if (origin === undefined) throw new TypeError(`url: expected http(s)://… or ws(s)://…, got ${JSON.stringify(url)}`);
+  if (origin === undefined) throw new TypeError(`url: expected http(s):// or ws(s)://, got ${JSON.stringify(url)}`);
   return `ws${origin}${path === "/" ? "/v1/socket" : path}${query}`;
 }
 

@@ -283,7 +283,7 @@ export class Link {
     // The timer itself may be what was late, after the device slept: so ask before giving up. Who waits for an answer
     // wants to know sooner.
     if (silentMs > this.welcome.heartbeatMs * 1.1 || (silentMs > PROBE_MS && this.#sent.size > 0)) this.probe();
-    for (const request of [...this.#sent.values()]) {
+    for (const request of this.#sent.values()) {
       if (now < request.until) continue;
       this.#sent.delete(request.id);
       request.done(new RoomcastError("timeout", "no answer in time", 1000));
@@ -305,15 +305,16 @@ export class Link {
     clearTimeout(this.#probe);
     clearTimeout(this.#renewal);
     clearTimeout(this.#resume);
-    for (const { done } of [...this.#sent.values(), ...this.#unsent]) done(lost());
+    for (const { done } of this.#sent.values()) done(lost());
+    for (const { done } of this.#unsent) done(lost());
     this.#owner.down(this, code, reason, retryMs);
   }
 }
 
 /** `{"retryMs":…}` is how a close reason names a delay. */
 function retryMsOf(reason: string): number | undefined {
-  const digits = /"retryMs":\s*(\d+)/.exec(reason)?.[1];
-  return digits ? Number(digits) : undefined;
+  const found = /"retryMs":\s*(\d+)/.exec(reason);
+  return found ? Number(found[1]) : undefined;
 }
 
 /** Why it cannot be sent. No codec's text holds a lone surrogate, which encodeURI refuses. */

@@ -1,11 +1,12 @@
-import type { Member, ServerFrame, WireEvent } from "../protocol/frames.js";
+import type { ClientFrame, Member, ServerFrame, WireEvent } from "../protocol/frames.js";
 import type { Position } from "../protocol/positions.js";
 import { RoomcastError } from "./errors.js";
 import { type Answer, type Link, NEVER_MS, type Question } from "./link.js";
 import { Listeners, type Report } from "./listeners.js";
 import { LiveMembers } from "./members.js";
 import { Overlap } from "./overlap.js";
-import type { Backoff } from "./reconnect.js";
+import type { Said } from "./presence.js";
+import { Backoff, type BackoffOptions } from "./reconnect.js";
 import type {
   EventMap,
   HistoryOptions,
@@ -21,26 +22,26 @@ import { type EventStream, eventStream } from "./stream.js";
 
 /** What a room needs of its client. */
 export interface RoomPort {
-  readonly bufferSize: number;
+  readonly settings: BackoffOptions & { readonly bufferSize: number };
   readonly report: Report;
   /** Tells what went wrong to who listens for it, and to nobody else. */
   readonly tell: Report;
-  backoff(): Backoff;
   /** The link that a join goes to now; `undefined` while there is none. */
   link(): Link | undefined;
   /** The room is joined, failed or left: a move may have waited for it. */
   settled(): void;
   left(room: LiveRoom): void;
-  publish(room: string, event: string, data: unknown, key: string | undefined): Promise<Answer>;
-  send(room: string, event: string, data: unknown): void;
+  publish(question: Publish, key: string | undefined): Promise<Answer>;
+  send(question: Publish): void;
   ask(question: Question): Promise<Answer>;
 }
 
+type Publish = Omit<ClientFrame<"publish">, "id" | "key">;
 export type EndState = RoomState & { status: "left" | "failed" };
 
 export class LiveRoom implements Room {
   readonly name: string;
-  readonly members: LiveMembers;
+  readonly members = new LiveMembers();
   readonly #port: RoomPort;
   readonly #options: RoomOptions;
   readonly #backoff: Backoff;
@@ -63,6 +64,8 @@ export class LiveRoom implements Room {
   /** The link to be left, once a move has switched over. */
   #old: Link | undefined;
   #overlap: Overlap | undefined;
+  /** What changes the members, once it is loaded. */
+  #change: ((said?: Said) => void) | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(name: string, options: RoomOptions, port: RoomPort) {
@@ -70,10 +73,9 @@ export class LiveRoom implements Room {
     this.#position = options.since;
     this.#options = options;
     this.#port = port;
-    this.#backoff = port.backoff();
-    const page = async (asked = {}) =>
-      (await port.ask({ type: "members", room: name, ...asked })) as ServerFrame<"members">;
-    this.members = new LiveMembers(page, port.report);
+    this.#backoff = new Backoff(port.settings);
+    this.members.page = (options) =>
+      port.ask({ type: "members", room: name, ...options }) as Promise<ServerFrame<"members">>;
   }
 
   get state(): RoomState {
@@ -141,25 +143,25 @@ export class LiveRoom implements Room {
   }
 
   publish(event: string, data: unknown, options: PublishOptions = {}): Promise<Position | undefined> {
-    const answered = this.#port.publish(this.name, event, data, options.key);
+    const answered = this.#port.publish({ type: "publish", room: this.name, event, data }, options.key);
     const published = answered.then((answer) => (answer as ServerFrame<"published">).position);
     published.catch(() => {});
     return published;
   }
 
   send(event: string, data: unknown): void {
-    this.#port.send(this.name, event, data);
+    this.#port.send({ type: "publish", room: this.name, event, data });
   }
 
-  async history(options: HistoryOptions = {}): Promise<HistoryPage<EventMap>> {
-    return (await this.#port.ask({ type: "history", room: this.name, ...options })) as ServerFrame<"history">;
+  history(options?: HistoryOptions): Promise<HistoryPage<EventMap>> {
+    return this.#port.ask({ type: "history", room: this.name, ...options }) as Promise<ServerFrame<"history">>;
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<RoomEvent, undefined> {
-    const stream = eventStream<WireEvent>(this.#port.bufferSize, (ended) => this.#streams.delete(ended));
+    const stream = eventStream<WireEvent>(this.#port.settings.bufferSize, (ended) => this.#streams.delete(ended));
     this.#streams.add(stream);
     this.#start();
-    this.#endStreams();
+    if (!this.wanted) stream.end();
     return stream;
   }
 
@@ -186,7 +188,10 @@ export class LiveRoom implements Room {
   async #ask(link: Link, attempt: number): Promise<void> {
     const isOver = () => this.#attempt !== attempt || this.#trying !== link;
     const { presence, token: source } = this.#options;
+    const { report, tell } = this.#port;
     try {
+      // Without it the room's events come all the same.
+      if (presence) this.#change ??= (await import("./presence.js").catch(tell))?.keep(this.members, report);
       const token = typeof source === "function" ? await source() : source;
       if (isOver()) return;
       if (this.#live && this.#live !== link) {
@@ -229,15 +234,20 @@ export class LiveRoom implements Room {
     clearTimeout(this.#retry);
     this.#live = this.#trying = this.#old = undefined;
     this.#setState(state);
-    this.members.take({ entered: [], count: undefined, countOnly: true });
-    this.#endStreams();
+    this.#change?.();
+    // A listener may have joined it again.
+    if (!this.wanted)
+      for (const stream of this.#streams) {
+        if (state.status === "failed") stream.push(errorOf(state));
+        stream.end();
+      }
     this.#port.settled();
   }
 
   receive(link: Link, frame: ServerFrame): void {
     if (frame.type === "events") this.#receiveEvents(link, frame);
     else if (frame.type === "reset") this.#receiveReset(link, frame);
-    else if (link === this.#live && frame.type === "presence") this.members.take(frame);
+    else if (link === this.#live && frame.type === "presence") this.#change?.(frame);
     else if (frame.type === "removed" && (link === this.#live || link === this.#trying)) {
       if (this.#isTemporary(frame.code)) {
         // The application is told if there is no other token at once.
@@ -265,7 +275,7 @@ export class LiveRoom implements Room {
   }
 
   #onJoined(link: Link, joined: ServerFrame<"joined">): void {
-    const { position, recovered, members } = joined;
+    const { position, recovered } = joined;
     this.#hole = false;
     this.#trying = undefined;
     this.#backoff.reset();
@@ -280,7 +290,8 @@ export class LiveRoom implements Room {
     if (position && !recovered) this.#position = { ...position, offset: 0 };
     this.#apply(joined.events);
     if (position && position.offset >= (this.#position?.offset ?? 0)) this.#position = position;
-    if (members && this.wanted) this.members.take({ entered: members, count: members.length, all: true });
+    if (this.wanted) this.#change?.(joined);
+    // A listener may have left it.
     if (!this.wanted) return;
     const state: RoomState = { status: "joined", ...(position && { position }), recovered: !isLost };
     // A hole that was closed and a move are none of the application's business.
@@ -371,21 +382,12 @@ export class LiveRoom implements Room {
     this.#state = state;
     this.#states.emit(state, this.#port.report);
   }
-
-  #endStreams(): void {
-    const state = this.#state;
-    for (const stream of this.#streams) {
-      if (state.status === "failed") stream.push(errorOf(state));
-      if (state.status === "failed" || state.status === "left") stream.end();
-    }
-  }
 }
 
 /** The least delay before another join where the server names none, in milliseconds. */
 const LATER_MS = 1000;
 
 function errorOf(state: EndState): RoomcastError {
-  return state.status === "failed"
-    ? new RoomcastError(state.code, state.message)
-    : new RoomcastError("closed", "the room was left");
+  const { code = "closed", message = "the room was left" } = state as { code?: string; message?: string };
+  return new RoomcastError(code, message);
 }

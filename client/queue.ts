@@ -37,7 +37,7 @@ type Item = {
   timeout?: ReturnType<typeof setTimeout>;
 };
 /** The requests that wait for each other, in the order they were made; answered ones are gone. */
-type Lane = { readonly items: Item[]; pause?: ReturnType<typeof setTimeout> | undefined };
+type Lane = { readonly items: Set<Item>; pause?: ReturnType<typeof setTimeout> | undefined };
 
 /**
  * Sends the requests of a lane, as the publishes of a room are, in the order they were made, each until it is answered.
@@ -58,16 +58,14 @@ export class Queue {
     const { queueSize } = this.#options;
     return new Promise((resolve, reject) => {
       if (this.#size >= queueSize) throw new RoomcastError("queue_full", `queueSize (${queueSize}) requests wait`);
-      const lane: Lane = this.#lanes.get(name) ?? { items: [] };
+      const lane: Lane = this.#lanes.get(name) ?? { items: new Set() };
       this.#lanes.set(name, lane);
       this.#size++;
       const settle: Done = (result) => {
-        const index = lane.items.indexOf(item);
-        if (index < 0) return;
-        lane.items.splice(index, 1);
+        if (!lane.items.delete(item)) return;
         clearTimeout(item.timeout);
         this.#size--;
-        if (lane.items.length === 0) {
+        if (lane.items.size === 0) {
           clearTimeout(lane.pause);
           this.#lanes.delete(name);
         }
@@ -75,7 +73,7 @@ export class Queue {
         else resolve(result);
       };
       const item: Item = { id, wire, patience, settle };
-      lane.items.push(item);
+      lane.items.add(item);
       if (patience.isBrief) this.#limit(lane, item);
       this.#pump(lane);
     });
@@ -84,15 +82,12 @@ export class Queue {
   /** Where to send from now on; what is under way elsewhere is awaited first. */
   use(sender: Sender | undefined): void {
     this.#sender = sender;
-    for (const lane of [...this.#lanes.values()]) this.#pump(lane);
+    for (const lane of this.#lanes.values()) this.#pump(lane);
   }
 
   rejectAll(error: RoomcastError): void {
     this.#sender = undefined;
-    for (const { items, pause } of [...this.#lanes.values()]) {
-      clearTimeout(pause);
-      for (const item of [...items]) item.settle(error);
-    }
+    for (const { items } of this.#lanes.values()) for (const item of items) item.settle(error);
   }
 
   #pump(lane: Lane): void {
@@ -100,7 +95,7 @@ export class Queue {
     for (;;) {
       const sender = this.#sender;
       if (!sender || lane.pause) return;
-      const first = lane.items.slice(0, this.#options.inFlight);
+      const first = [...lane.items].slice(0, this.#options.inFlight);
       // Sent there before what still is on its way elsewhere, it could arrive first.
       if (first.some((item) => item.sender && item.sender !== sender)) return;
       const item = first.find((each) => !each.sender);
@@ -129,11 +124,13 @@ export class Queue {
       else if (retryMs !== undefined) {
         // Of several on their way the last knows best.
         clearTimeout(lane.pause);
-        const go = (): void => {
-          lane.pause = undefined;
-          this.#pump(lane);
-        };
-        lane.pause = setTimeout(go, laterMs(retryMs, this.#options.random));
+        lane.pause = setTimeout(
+          () => {
+            lane.pause = undefined;
+            this.#pump(lane);
+          },
+          laterMs(retryMs, this.#options.random),
+        );
       }
       this.#pump(lane);
     });

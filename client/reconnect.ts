@@ -24,24 +24,20 @@ export function laterMs(askedMs: number, random: () => number): number {
  */
 export class Backoff {
   readonly #options: BackoffOptions;
-  #attempt = 1;
+  /** The number of the attempt under way or to come; the first is 1. */
+  attempt = 1;
 
   constructor(options: BackoffOptions) {
     this.#options = options;
   }
 
-  /** The number of the attempt under way or to come; the first is 1. */
-  get attempt(): number {
-    return this.#attempt;
-  }
-
   /** Counts an attempt that failed, and gives the milliseconds to wait before the next. */
   next(): number {
     const { minDelayMs, maxDelayMs, random } = this.#options;
-    return Math.round(random() * Math.min(maxDelayMs, minDelayMs * GROWTH ** (this.#attempt++ - 1)));
+    return Math.round(random() * Math.min(maxDelayMs, minDelayMs * GROWTH ** (this.attempt++ - 1)));
   }
 
   reset(): void {
-    this.#attempt = 1;
+    this.attempt = 1;
   }
 }

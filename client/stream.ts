@@ -23,7 +23,7 @@ export function eventStream<T extends object>(size: number, onEnd: (stream: Even
       const [resolve, reject] = waiting.shift() as Waiting<T>;
       const item = held.shift();
       if (item instanceof RoomcastError) reject(item);
-      else resolve(item ? { done: false, value: item } : { done: true, value: undefined });
+      else resolve({ done: !item, value: item } as IteratorResult<T, undefined>);
     }
   };
   const stream: EventStream<T> = {
@@ -45,10 +45,10 @@ export function eventStream<T extends object>(size: number, onEnd: (stream: Even
         waiting.push(waiter);
         match();
       }),
-    async return() {
+    return() {
       held.length = 0;
       stream.end();
-      return { done: true, value: undefined };
+      return stream.next();
     },
     [Symbol.asyncIterator]: () => stream,
   };

@@ -39,10 +39,7 @@ export function webSocketTransport(
       };
       // `close` follows and says more; without a listener the `ws` package would throw.
       socket.onerror = () => {};
-      return {
-        send: (wire) => socket.send(wire),
-        close: (code, reason) => socket.close(code, reason),
-      };
+      return socket;
     },
   };
 }

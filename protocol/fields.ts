@@ -37,16 +37,13 @@ const layoutsOf = (table: FrameTable): ReadonlyMap<string | number, Layout> =>
 // Constants of their own, marked pure, so that a client's bundle holds the one table that it reads.
 const clientLayouts = /* @__PURE__ */ layoutsOf(clientFrames);
 const serverLayouts = /* @__PURE__ */ layoutsOf(serverFrames);
+const listsOf = (table: { readonly [name: string]: FrameSpec["fields"] }) =>
+  Object.entries(table).map(([name, fields]) => [name, fieldsOf(fields)] as const);
 /** The fields of each frame that a node sends, by its type's name. */
-export const fieldsByType: ReadonlyMap<unknown, readonly Field[]> = /* @__PURE__ */ new Map(
-  Object.entries(serverFields).map(([type, fields]) => [type, fieldsOf(fields)]),
-);
+export const fieldsByType: ReadonlyMap<unknown, readonly Field[]> = /* @__PURE__ */ new Map(listsOf(serverFields));
 /** The fields of the values that have fields of their own. */
-export const parts = {
-  position: fieldsOf(structures.position),
-  limits: fieldsOf(structures.limits),
-  events: fieldsOf(structures.events),
-  members: fieldsOf(structures.members),
+export const parts = Object.fromEntries(listsOf(structures)) as {
+  readonly [K in keyof typeof structures]: readonly Field[];
 };
 
 /** The frame's layout by its type's name or number, or `undefined` where the table has none. */
@@ -60,7 +57,7 @@ const native = (String.prototype as { isWellFormed?: () => boolean }).isWellForm
 
 /** Whether a string has a UTF-8 form: a lone surrogate has none, and strict readers refuse what stands in for it. */
 export function isWellFormed(text: string): boolean {
-  return native === undefined ? !LONE_SURROGATE.test(text) : native.call(text);
+  return native ? native.call(text) : !LONE_SURROGATE.test(text);
 }
 
 /** What a developer needs to see of a wrong value: its type, and the value where it is short. */
@@ -72,7 +69,7 @@ export function describe(value: unknown): string {
   if (typeof value !== "string") return String(value).slice(0, 60);
   if (value.length <= 60) return JSON.stringify(value);
   // Half a pair, where the cut makes one, becomes an escape: the text goes back in an error frame.
-  return `${JSON.stringify(value.slice(0, 57)).slice(0, -1)}…"`;
+  return JSON.stringify(`${value.slice(0, 57)}…`);
 }
 
 function isString(value: unknown, max: number): value is string {
@@ -121,9 +118,8 @@ function readValue(kind: FieldKind, value: unknown, first: number | undefined, p
 
 function readStructure(fields: readonly Field[], source: unknown, first: number | undefined, path: string): object {
   const isOrdered = first !== undefined;
-  if (typeof source !== "object" || source === null || Array.isArray(source) !== isOrdered) {
-    refuse(path, isOrdered ? "an array" : "an object", source);
-  }
+  const expected = isOrdered ? "an array" : "an object";
+  if (describe(source) !== expected) refuse(path, expected, source);
   return readFields({}, fields, source as object, first && 0, `${path}.`);
 }
 

@@ -17,15 +17,15 @@ export function parseObject(text: unknown): { readonly [name: string]: unknown }
   } catch {
     throw new ProtocolError("frame", "JSON", describe(text), true);
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as { [name: string]: unknown };
-  throw new ProtocolError("frame", "an object", describe(value));
+  const got = describe(value);
+  if (got === "an object") return value as { [name: string]: unknown };
+  throw new ProtocolError("frame", "an object", got);
 }
 
 export const json: ClientCodec = {
   name: "json",
   subprotocol: JSON_SUBPROTOCOL,
-  // Only frames with data may hold binary.
-  encode: (frame) => JSON.stringify(frame, "data" in frame ? binaryAsBase64 : undefined),
+  encode: (frame) => JSON.stringify(frame, binaryAsBase64),
   decode(wire) {
     const source = parseObject(wire);
     const fields = fieldsByType.get(source["type"]);
