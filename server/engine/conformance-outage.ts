@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { type Cases, event, type Ground, type GroundNode, placed, rules, values } from "./conformance-ground.js";
-import { EngineError, RESERVED } from "./engine.js";
+import { EngineError, OWN, RESERVED } from "./engine.js";
 
 /** How a call ended: with the value, or with the code of its `EngineError`. Anything else fails the case. */
 async function ending(call: Promise<unknown>): Promise<string> {
@@ -82,10 +82,10 @@ export const outageCases: Cases = {
 
   "after an outage the engine doubts the server's own rooms too": async (ground) => {
     const { node } = await subscribed(ground);
-    const own = `${RESERVED}${ground.room()}`;
-    await node.broker.subscribe(own, rules(0));
+    const own = [RESERVED, OWN].map((start) => `${start}${ground.room()}`);
+    for (const room of own) await node.broker.subscribe(room, rules(0));
     await ground.outage(() => noticed(node));
-    await node.untilSuspected(own);
+    for (const room of own) await node.untilSuspected(room);
   },
 
   "a room that was left in an outage is not subscribed again": async (ground) => {

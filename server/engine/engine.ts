@@ -65,6 +65,11 @@ export type EngineName = (typeof engineNames)[number];
  * subscribes them on all of its shards, so that they work while one of them does, and may deliver an event more than once.
  */
 export const RESERVED = "$";
+/**
+ * The start of other names of the server's own: see `server/room/names.ts`. Of those without history, too, the engine says when events may not have
+ * come: what is told in them can be read elsewhere.
+ */
+export const OWN = "|";
 
 /**
  * The log of every room and the way from a publisher to all nodes. Every method may reject with an `EngineError`, and

@@ -1,4 +1,6 @@
 /** What tests of presence on NATS stand on. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Circuit } from "../../server/engine/circuit.js";
 import type { PresenceCluster } from "../../server/engine/conformance-presence.js";
@@ -115,15 +117,9 @@ export async function presenceCluster({ scope, servers, ...given }: Ground): Pro
     async loss(during) {
       await kill();
       await during();
+      // Not by deleting the stream: nats-server 2.9 may lose the files of one that is made again at the same time.
+      await Promise.all(servers.map(({ dir }) => rm(join(dir, "store"), { recursive: true, force: true })));
       await start();
-      await eventually(
-        () =>
-          server.forget(namespace).then(
-            () => true,
-            () => false,
-          ),
-        "the stream cannot be deleted",
-      );
     },
     async close() {
       await server.forget(namespace).catch(nothing);

@@ -4,8 +4,13 @@ import { tokenOf } from "./subjects.js";
 /** What a node's first subject of a room holds: which other parts have a subject of their own, and its own part, 0. */
 export type Root = { readonly parts: readonly number[]; readonly value: Buffer | undefined };
 
-/** `leaseMs` is `undefined` in the mark that the node has been cleared. */
-export type LeaseWord = { readonly leaseMs: number | undefined };
+/** What stands in the subject of a node's lease. */
+export type LeaseWord = {
+  /** `undefined` in the mark that the node has been cleared. */
+  readonly leaseMs: number | undefined;
+  /** It was not a beat that wrote it: see `PresenceNodes.note`. */
+  readonly isNote?: boolean;
+};
 
 const HEAD_BYTES = 3;
 const PART_BYTES = 4;
@@ -41,15 +46,16 @@ export const GRAVE = Buffer.alloc(0);
 export const decodePart = (bytes: Buffer): Buffer | undefined =>
   bytes.length === 0 ? undefined : Buffer.from(bytes.subarray(1));
 
-export const encodeLease = ({ leaseMs }: LeaseWord): Buffer =>
-  Buffer.from(JSON.stringify(leaseMs === undefined ? { cleared: true } : { leaseMs }));
+export const encodeLease = ({ leaseMs, isNote }: LeaseWord): Buffer =>
+  Buffer.from(JSON.stringify(leaseMs === undefined ? { cleared: true } : { leaseMs, ...(isNote ? { isNote } : {}) }));
 
 /** What nobody of us wrote is a lease that is over, so that it is cleared. */
 export function decodeLease(bytes: Buffer): LeaseWord {
   try {
-    const { leaseMs, cleared } = JSON.parse(bytes.toString()) as { leaseMs?: unknown; cleared?: unknown };
-    if (cleared === true) return { leaseMs: undefined };
-    return { leaseMs: typeof leaseMs === "number" && leaseMs > 0 ? leaseMs : 0 };
+    const word = JSON.parse(bytes.toString()) as { leaseMs?: unknown; cleared?: unknown; isNote?: unknown };
+    if (word.cleared === true) return { leaseMs: undefined };
+    const leaseMs = typeof word.leaseMs === "number" && word.leaseMs > 0 ? word.leaseMs : 0;
+    return { leaseMs, isNote: word.isNote === true };
   } catch {
     return { leaseMs: 0 };
   }

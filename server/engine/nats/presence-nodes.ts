@@ -2,25 +2,20 @@
  * Nodes' leases in NATS: one subject each, whose last message says how long it is good from the server's time in it. The
  * stream hands every new one on, so that nodes need not ask for what they have just heard.
  */
-import { randomInt } from "node:crypto";
 import { EngineError, LOST_RETRY_MS } from "../engine.js";
 import type { Beat, Lease } from "../presence.js";
 import type { Incoming } from "./incoming.js";
-import { decodeLease, encodeLease } from "./presence-layout.js";
+import { decodeLease, encodeLease, type LeaseWord } from "./presence-layout.js";
 import { deleteAt, type PresenceGround } from "./presence-room.js";
 
 const MAX_TRIES = 4;
-/**
- * How long a cleared node's mark stays at the least, in milliseconds: then what a late write of it has left is purged with
- * it. `NOTED_MS` is how long a node writes before it looks whether it has a lease or a mark: so nothing comes later.
- */
-const MARK_MS = 900_000;
+/** How long a node writes before it looks whether it has a lease, in milliseconds: far less than a mark stays. */
 const NOTED_MS = 300_000;
 const CLEARED = encodeLease({ leaseMs: undefined });
 const NOTHING = Buffer.alloc(0);
 
 /** The last message of a node's lease, with the server's time. */
-type Stored = { readonly seq: number; readonly time: number; readonly leaseMs: number | undefined };
+type Stored = LeaseWord & { readonly seq: number; readonly time: number };
 
 /** What is known here of a node. */
 type Known = {
@@ -33,6 +28,9 @@ type Known = {
   readonly since: number;
 };
 
+/** It is looked at when it matters whether it is good, lapsed, or a mark. */
+const UNREAD = { seq: 0, leaseMs: 0, heardAt: undefined };
+
 /** A lease that was stored from here. */
 type Own = { readonly seq: number; readonly leaseMs: number; readonly sentAt: number };
 
@@ -43,10 +41,13 @@ export class PresenceNodes {
   /** When it was last known that a node has a lease, good or lapsed. */
   readonly #noted = new Map<string, number>();
   readonly #noting = new Map<string, Promise<void>>();
+  readonly #markMs: number;
   #isSweeping = false;
 
-  constructor(ground: PresenceGround) {
+  /** `markMs`: how long a cleared node's mark stays at the least; then what a late write of it has left goes with it. */
+  constructor(ground: PresenceGround, markMs: number) {
     this.#ground = ground;
+    this.#markMs = markMs;
   }
 
   /** Nodes that have a lease, good or lapsed. */
@@ -54,14 +55,21 @@ export class PresenceNodes {
     return [...this.#known].flatMap(([node, { leaseMs }]) => (leaseMs === undefined ? [] : [node]));
   }
 
-  /** A lease or a mark that the stream has just stored. Swapped ones are told by their numbers. */
+  /** A lease or a mark that the stream has just stored. */
   hear(message: Incoming): void {
     const node = this.#ground.subjects.nodeOf(message.subject);
     const seq = Number(message.header("Nats-Sequence"));
-    const now = performance.now();
-    if ((this.#known.get(node)?.seq ?? 0) >= seq) return;
-    this.#known.set(node, { seq, leaseMs: decodeLease(message.data).leaseMs, heardAt: now, since: now });
-    if (this.#known.get(node)?.leaseMs === undefined) this.#noted.delete(node);
+    const since = performance.now();
+    const known = this.#known.get(node)?.seq ?? 0;
+    if (known === seq) return;
+    // Two may come swapped; or it is another stream, which counts from the start again.
+    if (known > seq) {
+      this.#known.set(node, { ...UNREAD, since });
+      return;
+    }
+    const { leaseMs } = decodeLease(message.data);
+    this.#known.set(node, { seq, leaseMs, heardAt: since, since });
+    if (leaseMs === undefined) this.#noted.delete(node);
   }
 
   /** After a connection: what is there, with what has been heard since `since`. */
@@ -70,10 +78,10 @@ export class PresenceNodes {
     const info = await jetstream.info(subjects.stream, subjects.leases);
     const there = new Set(Object.keys(info?.state.subjects ?? {}).map((subject) => subjects.nodeOf(subject)));
     for (const [node, known] of this.#known) if (known.since < since) this.#known.delete(node);
+    for (const node of this.#noted.keys()) if (!there.has(node)) this.#noted.delete(node);
     const now = performance.now();
     for (const node of there) {
-      // Looked at when it matters: whether it is good, lapsed, or a mark.
-      if (!this.#known.has(node)) this.#known.set(node, { seq: 0, leaseMs: 0, heardAt: undefined, since: now });
+      if (!this.#known.has(node)) this.#known.set(node, { ...UNREAD, since: now });
     }
   }
 
@@ -102,7 +110,7 @@ export class PresenceNodes {
       const last = await this.#read(node);
       const ack = await jetstream.publishAfter(subjects.lease(node), bytes, last?.seq ?? 0);
       if (ack === undefined) continue;
-      if (last?.leaseMs === undefined) return { seq: ack.seq, isNew: true };
+      if (last?.leaseMs === undefined || last.isNote) return { seq: ack.seq, isNew: true };
       const now = (await this.#read(node))?.time ?? Number.POSITIVE_INFINITY;
       return { seq: ack.seq, isNew: now - last.time >= last.leaseMs };
     }
@@ -141,7 +149,7 @@ export class PresenceNodes {
   async #read(node: string): Promise<Stored | undefined> {
     const { jetstream, subjects, direct } = this.#ground;
     const stored = await jetstream.message(subjects.stream, subjects.lease(node), direct);
-    return stored && { seq: stored.seq, time: stored.time, leaseMs: decodeLease(stored.data).leaseMs };
+    return stored && { seq: stored.seq, time: stored.time, ...decodeLease(stored.data) };
   }
 
   /** Reads a node's lease, and takes over what it is, unless something later has been heard. */
@@ -151,15 +159,16 @@ export class PresenceNodes {
     const known = this.#known.get(node);
     if (known !== before) return stored;
     if (stored === undefined) this.#known.delete(node);
-    else if (before === undefined || stored.seq !== before.seq || before.leaseMs !== stored.leaseMs) {
-      this.#known.set(node, { ...stored, heardAt: undefined, since: performance.now() });
+    else if (stored.seq !== before?.seq) {
+      const { seq, leaseMs } = stored;
+      this.#known.set(node, { seq, leaseMs, heardAt: undefined, since: performance.now() });
     }
     return stored;
   }
 
   /**
-   * Called before a node writes of rooms: one that has never had a lease gets one that is over, so that somebody clears
-   * what it leaves.
+   * Called before a node writes of rooms, so that somebody clears what it leaves: where it has no lease it gets a note in its
+   * place. After the server has lost all that is good as long as the lease was; of a node that never had one, it is over.
    */
   note(node: string): Promise<void> | undefined {
     if (this.isNoted(node)) return undefined;
@@ -177,7 +186,8 @@ export class PresenceNodes {
     const { jetstream, subjects } = this.#ground;
     const last = await this.#read(node);
     if (last?.leaseMs === undefined) {
-      await jetstream.publishAfter(subjects.lease(node), encodeLease({ leaseMs: 0 }), last?.seq ?? 0);
+      const leaseMs = this.#own.get(node)?.leaseMs ?? 0;
+      await jetstream.publishAfter(subjects.lease(node), encodeLease({ leaseMs, isNote: true }), last?.seq ?? 0);
     }
     this.#noted.set(node, now);
   }
@@ -190,17 +200,18 @@ export class PresenceNodes {
     const { jetstream, subjects } = this.#ground;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const last = await this.#look(node);
-      if (last === undefined) return true;
-      if (last.leaseMs === undefined) {
+      if (last !== undefined && last.leaseMs === undefined) {
         // Whoever wrote the mark may have got no further.
         await this.#purge(node, last.seq);
         return true;
       }
-      if ((await this.#now()) - last.time < last.leaseMs) return false;
-      const mark = await jetstream.publishAfter(subjects.lease(node), CLEARED, last.seq);
+      // Without a lease it may have written all the same: the server may have lost that alone.
+      if (last?.leaseMs !== undefined && (await this.#now()) - last.time < last.leaseMs) return false;
+      const mark = await jetstream.publishAfter(subjects.lease(node), CLEARED, last?.seq ?? 0);
       if (mark === undefined) continue;
-      const now = performance.now();
-      this.#known.set(node, { seq: mark.seq, leaseMs: undefined, heardAt: undefined, since: now });
+      if ((this.#known.get(node)?.seq ?? 0) < mark.seq) {
+        this.#known.set(node, { seq: mark.seq, leaseMs: undefined, heardAt: undefined, since: performance.now() });
+      }
       await this.#purge(node, mark.seq);
       return true;
     }
@@ -239,7 +250,7 @@ export class PresenceNodes {
       const now = performance.now();
       for (const [node, { leaseMs, since }] of this.#known) {
         // Not all nodes at the same time: the first one does it.
-        if (leaseMs !== undefined || now - since < MARK_MS + randomInt(MARK_MS)) continue;
+        if (leaseMs !== undefined || now - since < this.#markMs * (1 + Math.random())) continue;
         await this.#sweepOne(node);
       }
     } catch {
@@ -257,6 +268,7 @@ export class PresenceNodes {
     if (mark === undefined) return;
     await this.#purge(node, mark.seq);
     await deleteAt(jetstream, subjects.stream, mark.seq);
-    this.#known.delete(node);
+    // It may have been heard of again.
+    if ((this.#known.get(node)?.seq ?? 0) <= mark.seq) this.#known.delete(node);
   }
 }

@@ -14,8 +14,6 @@ import {
   type Root,
 } from "./presence-layout.js";
 
-/** How late something may arrive that was sent on a connection that is gone, in milliseconds: far more than it takes. */
-const STRAY_MS = 60_000;
 /** How often a write is tried again that found another number than it expected. */
 const MAX_TRIES = 4;
 /** A number that is not known. */
@@ -29,6 +27,8 @@ export type PresenceGround = {
   readonly direct: boolean;
   /** Throws an `EngineError` while NATS is away. */
   readonly check: () => void;
+  /** How late something may arrive that was sent on a connection that is gone, in milliseconds: far more than it takes. */
+  readonly strayMs: number;
 };
 
 /** Something that stands for nothing, and is deleted once nothing late can arrive in its place. */
@@ -208,7 +208,7 @@ export class PresenceRoom {
       return ack?.seq;
     } catch (error) {
       unknown();
-      if (last === 0) this.#strayUntil = performance.now() + STRAY_MS;
+      if (last === 0) this.#strayUntil = performance.now() + this.#ground.strayMs;
       throw error;
     }
   }

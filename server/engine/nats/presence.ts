@@ -28,7 +28,12 @@ const MOST_SILENT = 5;
 /** How many graves may wait to be deleted; beyond it they stay until the node is cleared. */
 const MAX_GRAVES = 10_000;
 
-export type NatsPresenceOptions = NatsQueueOptions;
+/** How late something may arrive, and how long the marks of cleared nodes stay, in milliseconds. */
+const STRAY_MS = 60_000;
+const MARK_MS = 900_000;
+
+/** Those that tests set are the constants of the same names. */
+export type NatsPresenceOptions = NatsQueueOptions & { readonly strayMs?: number; readonly markMs?: number };
 
 /** Throws a `TypeError` for an address that cannot be. */
 export function openNatsPresence(options: NatsPresenceOptions): OpenPresence {
@@ -64,12 +69,10 @@ class NatsPresence implements Presence {
     });
     const { connection, jetstream } = this.#link;
     this.#ground = {
-      jetstream,
-      subjects: this.#subjects,
-      direct: options.replicas === 1,
-      check: () => this.#link.check(),
+      ...{ jetstream, subjects: this.#subjects, direct: options.replicas === 1 },
+      ...{ check: () => this.#link.check(), strayMs: options.strayMs ?? STRAY_MS },
     };
-    this.#nodes = new PresenceNodes(this.#ground);
+    this.#nodes = new PresenceNodes(this.#ground, options.markMs ?? MARK_MS);
     connection.watch(this.#subjects.heard, (message) => this.#nodes.hear(message));
     jetstream.watched = (problem) => this.#watched(problem);
   }

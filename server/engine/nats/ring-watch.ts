@@ -86,6 +86,7 @@ export class RingWatch {
     // Without streams there is nothing to see to.
     if (this.#list.length === 0) {
       this.circuit.close();
+      this.onReady();
       return;
     }
     this.#isUp = true;

@@ -1,5 +1,5 @@
 import type { Log } from "../../log.js";
-import { type Deliver, RESERVED, type Suspect } from "../engine.js";
+import { type Deliver, OWN, RESERVED, type Suspect } from "../engine.js";
 import { decodeRecord } from "../record.js";
 import type { Connection, Watch } from "./connection.js";
 import type { Incoming } from "./incoming.js";
@@ -69,7 +69,9 @@ export class Subscriptions {
 
   /** Calls every room with history suspect, and the server's own, a part of them in each turn. */
   suspectAll(): void {
-    this.#suspectEach(this.#rooms.entries(), (room, { logged }) => logged || room.startsWith(RESERVED));
+    const isDoubtful = (room: string, { logged }: Subscribed): boolean =>
+      logged || room.startsWith(RESERVED) || room.startsWith(OWN);
+    this.#suspectEach(this.#rooms.entries(), isDoubtful);
   }
 
   /** Calls those suspect whose log is another one now. */
