@@ -35,7 +35,7 @@ export class Changes {
   #toldListed: boolean | undefined;
   #toldCount: number | undefined;
   /** More came and went than is kept: readers are told of everyone. */
-  #isTooMuch = false;
+  #isAll = false;
   #sequence = 0;
   #viewedAt = 0;
 
@@ -59,15 +59,16 @@ export class Changes {
     let change = this.#changes.get(user);
     if (change === undefined) {
       if (this.#changes.size >= this.#maxListed * 4) {
-        this.#isTooMuch = true;
+        this.#isAll = true;
         return;
       }
       const was = changed !== "came";
       change = { was, wasShown: false, wasMissing: false, isInfo: false, since: 0 };
       this.#changes.set(user, change);
     }
-    if (changed === "info") change.isInfo = true;
-    else this.#expose(change, !isHere);
+    // Who went and came back may have come with other info.
+    if (changed !== "went") change.isInfo = true;
+    if (changed !== "info") this.#expose(change, !isHere);
     change.since = ++this.#sequence;
   }
 
@@ -82,7 +83,11 @@ export class Changes {
   view(): View {
     this.#viewedAt = ++this.#sequence;
     const { count } = this.#crowd;
-    if (!this.isListed) return { members: undefined, count };
+    if (!this.isListed) {
+      // Should they be listed again by the next frame, this reader has no list that differences could be made to.
+      this.#isAll = true;
+      return { members: undefined, count };
+    }
     return { members: this.#everyone(), count };
   }
 
@@ -106,7 +111,7 @@ export class Changes {
 
   #reset(): void {
     this.#changes.clear();
-    this.#isTooMuch = false;
+    this.#isAll = false;
     this.#viewedAt = 0;
   }
 
@@ -116,7 +121,7 @@ export class Changes {
     const isListed = this.isListed;
     const wasListed = this.#toldListed;
     const wasCount = this.#toldCount;
-    const isTooMuch = this.#isTooMuch;
+    const isAll = this.#isAll;
     const { entered, left } = this.#differences();
     this.begin();
     const head = { type: "presence", room } as const;
@@ -124,7 +129,7 @@ export class Changes {
       if (wasListed === false && wasCount === count) return undefined;
       return { ...head, entered: [], left: [], count, countOnly: true };
     }
-    if (wasListed !== true || isTooMuch) return { ...head, entered: this.#everyone(), left: [], count, all: true };
+    if (wasListed !== true || isAll) return { ...head, entered: this.#everyone(), left: [], count, all: true };
     if (entered.length === 0 && left.length === 0 && wasCount === count) return undefined;
     return { ...head, entered, left, count };
   }
