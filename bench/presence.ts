@@ -15,7 +15,15 @@ import { Broker, freePort } from "./support/services.js";
 import { median, round } from "./support/statistics.js";
 import { type Signer, signerOf } from "./support/tokens.js";
 
-const flags = readFlags({ members: 5000, seconds: 10, rounds: 3, beatSeconds: 4, nodes: 3, concurrency: 100 });
+const flags = readFlags({
+  members: 5000,
+  seconds: 10,
+  rounds: 3,
+  beatSeconds: 4,
+  nodes: 3,
+  leaseMs: 15_000,
+  concurrency: 100,
+});
 const engines = ["memory", ...flags.brokers] as const;
 /** As it is by default. */
 const INTERVAL_MS = 500;
@@ -82,7 +90,14 @@ async function stageOf(engine: PresenceRow["engine"], signer: Signer, closing: C
   const nodes: Node[] = [];
   for (let count = engine === "memory" ? 1 : flags.nodes; count > 0; count--) {
     const metricsPort = await freePort();
-    const settings = { ...broker?.settings(), ...signer.settings, kinds, metricsPort, heartbeatMs: 60_000 };
+    const settings = {
+      ...broker?.settings(),
+      ...signer.settings,
+      kinds,
+      metricsPort,
+      heartbeatMs: 60_000,
+      leaseMs: flags.leaseMs,
+    };
     const server = await ContestantServer.start("roomcast-json", settings);
     closing.add(() => server.stop());
     nodes.push({ server, metricsPort });
@@ -167,11 +182,11 @@ async function joinPaced({ engine, clients }: Stage, room: string) {
   return { joinSeconds, allKnownMs, ...framesOf(clients) };
 }
 
-/** By client; an interval that has begun counts. */
+/** By client; an interval that has begun counts, and the frame that a client is given as it comes does not. */
 function framesOf(clients: readonly MemberClient[]) {
   const frames = clients.map((client) => client.frames);
   const perInterval = clients.map((client) => {
-    return client.frames / (1 + Math.ceil((client.lastAt - client.joinedAt) / INTERVAL_MS));
+    return (client.frames - client.ownFrames) / (1 + Math.ceil((client.lastAt - client.joinedAt) / INTERVAL_MS));
   });
   return {
     framesMean: round(frames.reduce((sum, one) => sum + one, 0) / frames.length, 1),

@@ -14,6 +14,8 @@ export class MemberClient {
   #answered: ((trouble?: string) => void) | undefined;
   /** Frames that told who is there, the time when the last came, and how many it said there are. */
   frames = 0;
+  /** How many of them were for it alone, as it came: one where `joined` does not say who is there. */
+  ownFrames = 0;
   lastAt = 0;
   count = 0;
   /** When it was in the room that it joined last, by `performance.now()`. */
@@ -56,6 +58,7 @@ export class MemberClient {
       this.count = (JSON.parse(payload.toString()) as { count: number }).count;
     } else if (head.startsWith(JOINED)) {
       this.joinedAt = performance.now();
+      this.ownFrames = payload.includes('"members":[') ? 0 : 1;
       this.#answer();
     } else if (head.startsWith(LEFT)) this.#answer();
   }

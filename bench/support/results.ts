@@ -288,7 +288,7 @@ export type PresenceRow = {
   /** Frames that told a member who is there: over all members, and of the one that had most of them. */
   readonly framesMean: number;
   readonly framesMost: number;
-  /** The most that a member had, by the intervals that it was there. */
+  /** The most that a member had beside the first, which says what is there as it comes, by the intervals that it was there. */
   readonly framesPerInterval: number;
   /** What the engine wrote while all of them came, signs of life included, by members. */
   readonly engineWritesPerMember: number;

@@ -139,7 +139,7 @@ function presenceTables({ presence }: Results): Table[] {
       program: presence.program,
       title: `Presence: ${number(members)} members of one room, within ${number(seconds)} s`,
       note:
-        `“Per interval” is the most that a member got, by the intervals of ${number(intervalMs)} ms that it was there. Writes are what the engine's server says it ` +
+        `“Per interval” is the most that a member got beside the first, by the intervals of ${number(intervalMs)} ms that it was there. Writes are what the engine's server says it ` +
         "has written, signs of life included, by members; of them, the registers. Bytes are of the heap of each node after a garbage collection, " +
         "beside a room that all have joined without presence, and of the engine's server. The last column is what the engine writes for one sign of life of a node, without members and with all.",
       rows: [
