@@ -6,15 +6,24 @@ import type { LiveMembers } from "./members.js";
 /** What the server says of the members; nothing, when the room is left or lost for good. */
 export type Said = ServerFrame<"joined" | "presence">;
 
+/** How long what comes right behind `joined` may take, in milliseconds. */
+const BEHIND_MS = 1000;
+
 const NOBODY: Change = { entered: [], left: [], count: undefined, countOnly: true };
 
 /** Changes the list, and then tells it: first who left, then who entered, then that it changed. */
 export function keep(members: LiveMembers, report: Report): (said?: Said) => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
   return (said) => {
+    clearTimeout(timer);
     if (said?.type !== "joined") take(members, said ?? NOBODY, report);
     else if (said.members) {
-      // Those without a user, where there are any, are counted in a frame right behind it.
-      take(members, { entered: said.members, left: [], count: said.members.length, all: true }, report);
+      const { length } = said.members;
+      // Sessions without a user are counted in a frame right behind it. Until then there are as many as there were.
+      const others = members.isListed ? (members.count ?? 0) - members.size : 0;
+      take(members, { entered: said.members, left: [], count: length + others, all: true }, report);
+      const noOthers = () => take(members, { entered: [], left: [], count: length }, report);
+      if (others > 0) timer = setTimeout(noOthers, BEHIND_MS);
     }
   };
 }

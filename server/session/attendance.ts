@@ -48,9 +48,11 @@ export class Attendance {
     return this.isTold ? this.#roster.view() : undefined;
   }
 
-  /** What follows on `joined`, which has not listed them. */
+  /** What follows on `joined` where that has not said it all: those who are not listed are counted. */
   afterJoined(room: string, view: View | undefined): ServerFrame<"presence"> | undefined {
-    return view === undefined || view.members !== undefined ? undefined : counted(room, view);
+    if (view?.members === undefined) return view && counted(room, view);
+    const { members, count = members.length } = view;
+    return count === members.length ? undefined : { type: "presence", room, entered: [], left: [], count };
   }
 
   /** What a client is told that was left out for a while; `undefined` where it is not told, or not yet. */
