@@ -1,7 +1,7 @@
 /** How the list of a room's members changes. Loaded only where it is asked for: it imports nothing of the client's code. */
 import type { Member, ServerFrame } from "../protocol/frames.js";
 import type { Listeners, Report } from "./listeners.js";
-import type { LiveMembers } from "./members.js";
+import type { LiveMembers, Members } from "./members.js";
 
 /** What the server says of the members; nothing, when the room is left or lost for good. */
 export type Said = ServerFrame<"joined" | "presence">;
@@ -58,8 +58,12 @@ function take(members: LiveMembers, { entered, left, count, all, countOnly }: Ch
     members.set(user, member);
   }
   if (!isChanged && news.length === 0) return;
-  members.view = { members: [...members], count, isListed };
-  // A listener may leave the room: then nothing is listed any more.
-  for (const [listeners, member] of news) if (wasListed && members.isListed) listeners.emit(member, report);
-  members.told.emit(members, report);
+  const view = { members: [...members], count, isListed };
+  members.view = view;
+  const tell = <T>(listeners: Listeners<T>, value: T): void => {
+    // A listener may leave the room: then it has told of that already.
+    if (members.view === view) listeners.emit(value, report);
+  };
+  if (wasListed && isListed) for (const [listeners, member] of news) tell(listeners, member);
+  tell<Members>(members.told, members);
 }
