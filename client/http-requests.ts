@@ -37,18 +37,19 @@ export async function problemOf(response: Response): Promise<Problem> {
   };
 }
 
-type Asked = Extract<ClientFrame, { type: "publish" | "history" | "call" | "ping" }>;
+type Asked = Extract<ClientFrame, { type: "publish" | "history" | "members" | "call" | "ping" }>;
 
 async function answerTo(frame: Asked, fetch: Fetch): Promise<object> {
   const { id, type, room, ...body } = frame as Asked & { readonly room: string };
   const isPost = type === "publish" || type === "call";
   const values = Object.entries<unknown>(isPost ? {} : body);
   const query = new URLSearchParams(
-    values.map(([name, value]) => [name, name === "limit" ? `${value}` : written(value as Position)]),
+    values.map(([name, value]) => [name, typeof value === "object" ? written(value as Position) : `${value}`]),
   );
   const [path, answer] = {
     publish: [`rooms/${encodeURIComponent(room)}/events`, "published"],
     history: [`rooms/${encodeURIComponent(room)}/history?${query}`, "history"],
+    members: [`rooms/${encodeURIComponent(room)}/members?${query}`, "members"],
     call: ["call", "result"],
     // It says no more than that there is a way to the server.
     ping: ["socket", "pong"],

@@ -42,6 +42,8 @@ type Place = {
   position: Position | undefined;
   /** The number of the first stream that counts. What an older one brings is for nobody. */
   from: number;
+  /** Whether it is joined with presence. */
+  readonly presence: boolean;
 };
 
 export class StreamConnection implements Connection {
@@ -80,10 +82,12 @@ export class StreamConnection implements Connection {
     const frame = JSON.parse(wire as string) as ClientFrame;
     const { type } = frame;
     if (type === "publish") this.#publish(frame);
-    else if (type === "history" || type === "call" || type === "ping") void this.#ask(frame);
+    else if (type === "history" || type === "members" || type === "call" || type === "ping") void this.#ask(frame);
     else {
-      if (type === "join") this.#rooms.set(frame.room, { id: frame.id, position: frame.since, from: this.#count + 1 });
-      else if (type === "leave") {
+      if (type === "join") {
+        const { id, since: position, presence = false } = frame;
+        this.#rooms.set(frame.room, { id, position, from: this.#count + 1, presence });
+      } else if (type === "leave") {
         this.#rooms.delete(frame.room);
         this.#tell({ type: "left", id: frame.id });
       } else if (type === "hello" || type === "renew") {
@@ -181,7 +185,9 @@ export class StreamConnection implements Connection {
       joining: new Map([" ", ...this.#rooms.keys()].map((room) => [room, []])),
     };
     const lastEventId = positionsOf(this.#rooms);
-    const query = new URLSearchParams([...this.#rooms.keys()].map((room) => ["room", room]));
+    const query = new URLSearchParams(
+      [...this.#rooms].flatMap(([room, { presence }]) => [["room", room], ...(presence ? [["presence", room]] : [])]),
+    );
     this.#newest = stream;
     this.#streams.add(stream);
     this.#seen = [];
@@ -289,6 +295,7 @@ export class StreamConnection implements Connection {
   ): void {
     const { room } = frame;
     if (type === "message") this.#takeEvent(stream, place, data, frame);
+    else if (type === "presence") this.#tell(frame);
     else if (type === "joined") this.#joined(stream, place, frame);
     else {
       const { id } = place;
@@ -324,6 +331,9 @@ export class StreamConnection implements Connection {
       this.#tell({ type: "reset", room, position: place.position, reason: "history_lost" });
     }
     for (const event of events) this.#takeEvent(stream, place, "", event);
+    // Whoever came or went while no stream had the room.
+    const { members } = frame;
+    if (members) this.#tell({ type: "presence", room, entered: members, left: [], count: members.length, all: true });
   }
 
   #takeEvent(stream: Stream, place: Place, data: string, event: Event): void {

@@ -17,12 +17,16 @@ export type Answered = { readonly status?: number; readonly body?: unknown; read
 /** One stream as the server sees it. */
 export class ServedStream {
   readonly rooms: readonly string[];
+  /** Those of them that are asked for with presence. */
+  readonly presence: readonly string[];
   readonly headers: IncomingMessage["headers"];
   readonly #response: ServerResponse;
   isClosed = false;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
-    this.rooms = new URL(request.url ?? "", "http://x").searchParams.getAll("room");
+    const { searchParams } = new URL(request.url ?? "", "http://x");
+    this.rooms = searchParams.getAll("room");
+    this.presence = searchParams.getAll("presence");
     this.headers = request.headers;
     this.#response = response;
     response.on("close", () => {
@@ -56,9 +60,13 @@ export class ServedStream {
     });
   }
 
-  joined(room: string, offset: number | undefined, { recovered = true, epoch = "e" } = {}): void {
+  joined(
+    room: string,
+    offset: number | undefined,
+    { recovered = true, epoch = "e", members }: { recovered?: boolean; epoch?: string; members?: object[] } = {},
+  ): void {
     const position = offset === undefined ? {} : { position: { epoch, offset } };
-    this.frame("joined", { id: 2, room, ...position, recovered, events: [] });
+    this.frame("joined", { id: 2, room, ...position, recovered, ...(members && { members }), events: [] });
   }
 
   event(room: string, offset: number | undefined, data: unknown = offset): void {

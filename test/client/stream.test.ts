@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { WebSocket } from "ws";
 import { type Client, type ConnectOptions, connect } from "../../client/index.js";
+// Loaded before, so that rooms with presence are joined together with the others.
+import "../../client/presence.js";
 import { streams } from "../../client/stream-transport.js";
 import { eventually } from "../support/eventually.js";
 import { StreamServer } from "./stream-server.js";
@@ -328,4 +330,54 @@ test("once WebSockets open again the client moves to one, and nothing is told", 
   await eventually(() => stream.isClosed);
   assert.equal(stops, 1);
   assert.deepEqual(states, ["connected"]);
+});
+
+test("who is there is told over streams, for the rooms that ask for it; a new stream makes no news of who stays", async (t) => {
+  const { client, server } = await onStreams(t);
+  const room = client.room("r", { presence: true });
+  const told: string[] = [];
+  room.onEnter(({ user }) => told.push(`+${user}`));
+  room.onLeave(({ user }) => told.push(`-${user}`));
+  const namesOf = () => [...room.members].map(({ user }) => user).join(" ");
+  hear(client, "plain");
+  const first = await server.next();
+  assert.deepEqual([first.rooms, first.presence], [["plain", "r"], ["r"]]);
+  first.welcome();
+  first.joined("plain", 1);
+  first.joined("r", 1, { members: [{ user: "ann" }, { user: "bob" }] });
+  first.frame("presence", { room: "r", entered: [{ user: "carl" }], left: [], count: 4 });
+  await eventually(() => namesOf() === "ann bob carl");
+  assert.equal(room.members.count, 4);
+  hear(client, "later");
+  const second = await server.next();
+  assert.deepEqual(second.presence, ["r"]);
+  second.welcome();
+  second.joined("plain", 1);
+  second.joined("r", 1, { members: [{ user: "dora" }, { user: "carl" }, { user: "ann" }] });
+  // What the stream before says now is for nobody.
+  first.frame("presence", { room: "r", entered: [], left: [{ user: "ann" }], count: 1 });
+  second.joined("later", 1);
+  second.frame("presence", { room: "r", entered: [], left: [], count: 9 });
+  await eventually(() => room.members.count === 9);
+  assert.deepEqual(told, ["+carl", "-bob", "+dora"]);
+  // Nobody is listed any more, and nobody has left.
+  second.frame("presence", { room: "r", entered: [], left: [], count: 900, countOnly: true });
+  await eventually(() => room.members.count === 900);
+  assert.deepEqual([namesOf(), told.length], ["", 3]);
+});
+
+test("a page of members is asked for by a request", async (t) => {
+  const { client, server } = await joined(t);
+  server.answer = () => ({ body: { members: [{ user: "b" }], count: 7, anonymous: 2, next: "b" } });
+  const { members, count, anonymous, next } = await client.room("r").members.page({ after: "a b", limit: 1 });
+  assert.deepEqual(
+    { members, count, anonymous, next },
+    { members: [{ user: "b" }], count: 7, anonymous: 2, next: "b" },
+  );
+  assert.deepEqual(
+    server.asked.map(({ method, path }) => `${method} ${path}`),
+    ["GET /v1/rooms/r/members?after=a+b&limit=1"],
+  );
+  server.answer = () => ({ status: 403, body: { code: "forbidden", detail: "not you" } });
+  await assert.rejects(client.room("r").members.page(), { code: "forbidden", message: "not you" });
 });
