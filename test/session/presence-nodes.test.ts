@@ -55,24 +55,38 @@ test("a session that is lost and resumes on another node is not seen to go", asy
 test("a session that moves as its node drains is not seen to go, though it closes the old connection with 1000", async (t) => {
   const [a, b] = await startNodes(t);
   const { told } = await watcher(t, b);
+  // It stays where the others go from: there it could be told that they left before it is that they are elsewhere.
+  const { told: staying, client } = await watcher(t, a, "staying");
   const ann = await enter(t, a, "ann");
   const nobody = await enter(t, a, "");
-  await told.until("two", () => told.count === 3);
+  const late = await enter(t, a, "late");
+  for (const each of [told, staying]) await each.until("all five", () => each.count === 5);
   const drained = a.drain();
-  for (const client of [ann, nobody]) {
-    await client.next("move");
-    const { session } = client.welcome;
-    const moved = await come(t, b, client === ann ? "ann" : "", { session });
+  for (const leaving of [ann, nobody]) {
+    await leaving.next("move");
+    const { session } = leaving.welcome;
+    const moved = await come(t, b, leaving === ann ? "ann" : "", { session });
     assert.equal(moved.welcome.resumed, true);
     const list = new Watched(moved, await joinWith(moved));
-    assert.equal(list.names, "ann watcher");
-    client.socket.close(1000);
+    assert.equal(list.names, "ann late staying watcher");
+    leaving.socket.close(1000);
   }
-  await drained;
+  // It is on its way for longer.
+  await late.next("move");
+  late.socket.close(1000);
+  await late.close();
   await enter(t, b, "bob");
-  await told.sees("ann bob watcher");
-  assert.equal(told.count, 4);
-  assert.deepEqual(told.changes, ["+ann", "+bob"]);
+  for (const each of [told, staying]) {
+    await each.sees("ann bob late staying watcher");
+    assert.equal(each.count, 6);
+    assert.ok(!each.changes.some((change) => change.startsWith("-")), each.changes.join(" "));
+  }
+  client.end();
+  await drained;
+  await enter(t, b, "late", { session: late.welcome.session });
+  await enter(t, b, "cleo");
+  await told.sees("ann bob cleo late staying watcher");
+  assert.ok(!told.changes.some((change) => change.startsWith("-")), told.changes.join(" "));
 });
 
 test("who leaves on the new node while its old connection is still there has left with the old one", async (t) => {
