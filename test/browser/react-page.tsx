@@ -1,6 +1,7 @@
 /** A page that is built of the hooks, for `react.test.ts`: it shows what it is told to, and notes what it was told. */
-import { Activity, StrictMode, useState } from "react";
-import { createRoot } from "react-dom/client";
+import { Activity, StrictMode, Suspense, use, useState } from "react";
+import { createRoot, hydrateRoot } from "react-dom/client";
+import { renderToString } from "react-dom/server";
 import { type Client, connect } from "roomcast/client";
 import {
   RoomcastProvider,
@@ -15,8 +16,14 @@ import {
 
 type Events = { said: string; typing: null };
 /** What is mounted: each with the room that it uses. */
+type ChatProps = {
+  readonly room: string;
+  readonly past?: boolean;
+  /** Rendered, and never finished. */
+  readonly isWaiting?: boolean;
+};
 type Shown = {
-  readonly chats?: readonly { readonly room: string; readonly past?: boolean }[];
+  readonly chats?: readonly ChatProps[];
   readonly who?: string;
   /** Kept as it is, and not seen. */
   readonly hidden?: boolean;
@@ -31,7 +38,13 @@ function note(list: string[], what: string): void {
   if (list.at(-1) !== what) list.push(what);
 }
 
-function Chat({ room: name, past = false }: { readonly room: string; readonly past?: boolean }) {
+const never = new Promise<never>(() => {});
+
+function Never(): undefined {
+  use(never);
+}
+
+function Chat({ room: name, past = false, isWaiting = false }: ChatProps) {
   const { room, state } = useRoom<Events>(useClient(), name);
   const [resets, setResets] = useState(0);
   const { events, isLoading } = useEvents(room, { event: "said", limit: 5, past });
@@ -40,6 +53,7 @@ function Chat({ room: name, past = false }: { readonly room: string; readonly pa
   useReset(room, () => setResets(resets + 1));
   return (
     <section data-room={name} data-state={state.status} data-resets={resets} data-loading={isLoading}>
+      {isWaiting && <Never />}
       {events.map(({ data, offset }) => (
         <li key={offset}>{data}</li>
       ))}
@@ -75,7 +89,9 @@ function Page({ chats = [], who, hidden = false }: Shown) {
         {chats.map((chat, index) => (
           // Two may be of one room.
           // biome-ignore lint/suspicious/noArrayIndexKey: the place is what tells them apart
-          <Chat key={index} {...chat} />
+          <Suspense key={index}>
+            <Chat {...chat} />
+          </Suspense>
         ))}
         {who && <Who room={who} />}
       </Activity>
@@ -104,11 +120,30 @@ function show(url: string, user: string, shown: Shown | null): void {
   );
 }
 
+function Alone({ client, room }: { readonly client: Client; readonly room: string }) {
+  const used = useRoom<Events>(client, room, { presence: true });
+  const { events } = useEvents(used.room);
+  const { members } = useMembers(used.room);
+  const shown = [useConnection(client).status, used.state.status, ...members.map(({ user }) => user)];
+  return <main>{[...shown, ...events.map(({ event }) => event)].join(" ")}</main>;
+}
+
+/** The HTML of a server's rendering, and a page that takes it over when its client is there already. */
+function hydrate(url: string, user: string, room: string): string {
+  const page = <Alone client={clients[0] ?? open(url, user)} room={room} />;
+  const html = renderToString(page);
+  const place = document.body.appendChild(document.createElement("div"));
+  place.innerHTML = html;
+  hydrateRoot(place, page);
+  return html;
+}
+
 export type Api = {
+  readonly hydrate: typeof hydrate;
   readonly show: typeof show;
   readonly heard: readonly string[];
   readonly states: readonly string[];
   readonly memberViews: readonly string[];
   readonly clients: readonly Client[];
 };
-Object.assign(globalThis, { api: { show, heard, states, memberViews, clients } satisfies Api });
+Object.assign(globalThis, { api: { hydrate, show, heard, states, memberViews, clients } satisfies Api });

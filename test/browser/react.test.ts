@@ -67,6 +67,14 @@ class Window {
     ] as const);
   }
 
+  /** The HTML of a server's rendering, that the page takes over. */
+  hydrate(room: string): Promise<string> {
+    return this.page.evaluate(
+      ([url, user, name]) => (globalThis as unknown as { api: Api }).api.hydrate(url, user, name),
+      [this.#url, this.#user, room] as const,
+    );
+  }
+
   noted(list: "heard" | "states" | "memberViews"): Promise<readonly string[]> {
     return this.page.evaluate((name) => (globalThis as unknown as { api: Api }).api[name], list);
   }
@@ -261,4 +269,28 @@ test("what React hides leaves the room, and joins it again when it is shown, wit
   await ann.showsLines(["seen again"]);
   assert.deepEqual(await ann.noted("heard"), ["seen", "seen again"]);
   assert.deepEqual(ann.faults, []);
+});
+
+test("what is rendered and never finished joins nothing; once it is finished it does", async (t) => {
+  const { server, openWindow } = await start(t);
+  const ann = await openWindow("ann");
+  await ann.show({ chats: [{ room: "chat:1" }, { room: "chat:2", isWaiting: true }] });
+  await ann.joined();
+  await inRoom(server, "chat:1", 1);
+  assert.equal((await server.rooms()).rooms.length, 1);
+  await ann.show({ chats: [{ room: "chat:1" }, { room: "chat:2" }] });
+  await ann.joined(2);
+  await inRoom(server, "chat:2", 1);
+  assert.deepEqual(ann.faults, []);
+});
+
+test("a server's HTML is taken over as it is, also where the room is joined already, and then shows what is there", async (t) => {
+  const { openWindow } = await start(t);
+  const ann = await openWindow("ann");
+  const main = ann.page.locator("main");
+  for (const nth of [0, 1]) {
+    assert.equal(await ann.hydrate("chat:1"), "<main>connecting idle</main>");
+    await main.nth(nth).getByText("connected joined ann", { exact: true }).waitFor();
+  }
+  assert.deepEqual(ann.faults, [], "React says nothing of HTML that does not match");
 });
