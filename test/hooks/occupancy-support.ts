@@ -154,6 +154,20 @@ export class Nodes {
     setTimeout(hear, this.#options.delay());
   }
 
+  /** Whether the engine is away. */
+  fail(fails: boolean): void {
+    this.fails = fails;
+  }
+
+  /** From now on so many of a hundred answers are lost. */
+  lose(percent: number): void {
+    this.losses = percent;
+  }
+
+  mute(): void {
+    this.isMute = true;
+  }
+
   /** The application answers again, also what it was told meanwhile. */
   answer(): void {
     this.isMute = false;
@@ -175,10 +189,11 @@ export class Nodes {
     if (isDead || this.fails || this.deaf.has(from)) throw new Error("the engine is away");
     let isWhole = true;
     const seen = this.#seenBy(from);
-    const answers = this.nodes.map(async ({ id, occupancy }) => {
+    const answers = this.nodes.map(async (node) => {
+      const { id, occupancy } = node;
       if (id === from || !this.present.includes(id)) return [];
       await this.#send(from, id);
-      const isHeard = () => this.present.includes(id) && !this.deaf.has(id) && !this.unseen.has(from);
+      const isHeard = () => !node.isDead && !this.deaf.has(id) && !this.unseen.has(from);
       const said = isHeard() && !this.#isLost() ? occupancy.take(reports, from) : undefined;
       await this.#send(id, from);
       if (said !== undefined && isHeard() && !this.#isLost()) return said;
@@ -201,13 +216,19 @@ export class Nodes {
     if (before > 0 !== after > 0) node.occupancy.changed(room, after > 0);
   }
 
-  /** As `kill -9`; the others notice at once. */
-  kill(index: number): void {
+  /** As `kill -9`; the others notice at once, or when `miss` is called. */
+  kill(index: number, isNoticed = true): void {
     const node = this.nodes[index] as SimulatedNode;
     node.isDead = true;
     node.here.clear();
-    this.present = this.present.filter((id) => id !== node.id);
     void node.occupancy.close(0);
+    if (isNoticed) this.miss();
+  }
+
+  /** The leases of those that were killed have ended. */
+  miss(): void {
+    const dead = new Set(this.nodes.flatMap(({ isDead, id }) => (isDead ? [id] : [])));
+    this.present = this.present.filter((id) => !dead.has(id));
   }
 
   /** As SIGTERM: its clients have gone elsewhere, it tells what there is to tell and goes. */

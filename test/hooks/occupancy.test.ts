@@ -55,7 +55,7 @@ test("many rooms are asked about in few questions", async (t) => {
   const nodes = nodesFor(t, 2, () => 1, 5, 20);
   for (let room = 0; room < 1000; room++) nodes.move(0, `room:${room}`, 1);
   await eventually(() => nodes.told.length === 1000);
-  assert.ok(nodes.asked <= 8, `${nodes.asked}`);
+  assert.ok(nodes.asked <= 40, `${nodes.asked}`);
 });
 
 test("where the others cannot be asked it is told once they can be", async (t) => {
@@ -133,6 +133,89 @@ test("the rooms of a node that was killed are vacated, also those it kept count 
   nodes.kill(0);
   await eventually(() => nodes.told.length === rooms.length * 2 && nodes.isQuiet);
   for (const room of rooms) nodes.check(room, true);
+});
+
+test("nothing is vacated while a node does not answer that is believed to be there", async (t) => {
+  const nodes = nodesFor(t, 3, () => 1);
+  nodes.move(0, "a", 1);
+  nodes.move(1, "b", 1);
+  await eventually(() => nodes.told.length === 2 && nodes.isQuiet);
+  nodes.kill(2, false);
+  nodes.move(0, "a", -1);
+  const { asked } = nodes;
+  await eventually(() => nodes.asked > asked + 5);
+  assert.equal(nodes.told.length, 2);
+  nodes.miss();
+  await eventually(() => nodes.told.length === 3 && nodes.isQuiet);
+  nodes.check("a", true);
+  nodes.check("b", true);
+});
+
+test("what a node had begun to tell when it was killed is told again, under the same id", async (t) => {
+  const nodes = nodesFor(t, 2, () => 1);
+  const rooms = Array.from({ length: 20 }, (_, index) => `room:${index}`);
+  nodes.mute();
+  for (const room of rooms) nodes.move(1, room, 1);
+  await eventually(() => nodes.told.length === rooms.length);
+  const own = nodes.told.filter(({ by }) => by === "node 0").map(({ id }) => id);
+  assert.ok(own.length > 0);
+  nodes.kill(0);
+  nodes.answer();
+  await eventually(() => nodes.told.length === rooms.length + own.length && nodes.isQuiet);
+  const again = nodes.told.slice(rooms.length);
+  assert.deepEqual(new Set(again.map(({ id }) => id)), new Set(own));
+  for (const room of rooms) nodes.check(room, true);
+});
+
+test("rooms of which all nodes were killed are vacated by whoever comes after them", async (t) => {
+  const nodes = nodesFor(t, 2, () => 1);
+  for (const room of ["a", "b", "c", "d"]) nodes.move(0, room, 1);
+  await eventually(() => nodes.told.length === 4 && nodes.isQuiet);
+  nodes.kill(0);
+  nodes.kill(1);
+  const next = nodes.start();
+  nodes.move(2, "a", 1);
+  await eventually(() => nodes.told.length === 7 && nodes.isQuiet);
+  for (const room of ["a", "b", "c", "d"]) nodes.check(room, true);
+  assert.deepEqual(new Set(nodes.told.slice(4).map(({ by }) => by)), new Set([next.id]));
+});
+
+test("when the engine loses what was told, nothing is told again of rooms whose nodes live", async (t) => {
+  const nodes = nodesFor(t, 2, () => 1);
+  const rooms = Array.from({ length: 20 }, (_, index) => `room:${index}`);
+  for (const room of rooms) nodes.move(0, room, 1);
+  await eventually(() => nodes.told.length === rooms.length && nodes.isQuiet);
+  nodes.entries.clear();
+  // Of the half it is found out as they are vacated, of the others after the engine was away.
+  for (const room of rooms.slice(0, 10)) nodes.move(0, room, -1);
+  await eventually(() => nodes.told.length === 30 && nodes.isQuiet);
+  nodes.fail(true);
+  const looks = nodes.looks + 20;
+  await eventually(() => nodes.looks > looks);
+  nodes.fail(false);
+  await eventually(() => nodes.isQuiet && nodes.entries.size === 11);
+  for (const room of rooms.slice(10)) nodes.move(0, room, -1);
+  await eventually(() => nodes.told.length === 40 && nodes.isQuiet);
+  for (const room of rooms) nodes.check(room, true);
+});
+
+test("four entries are written for a pair, many at once; none for rooms that nobody asks about or knew of", async (t) => {
+  const nodes = nodesFor(t, 1, () => 1, 5, 20);
+  const rooms = Array.from({ length: 300 }, (_, index) => `room:${index}`);
+  for (const room of rooms) nodes.move(0, room, 1);
+  nodes.move(0, "untold:1", 1);
+  nodes.move(0, "short", 1);
+  nodes.move(0, "short", -1);
+  await eventually(() => nodes.told.length === rooms.length && nodes.isQuiet);
+  for (const room of rooms) nodes.move(0, room, -1);
+  await eventually(() => nodes.told.length === rooms.length * 2 && nodes.isQuiet);
+  assert.equal(nodes.written, rooms.length * 4);
+  assert.ok(nodes.writes <= 60, `${nodes.writes}`);
+  assert.equal(
+    nodes.told.some(({ room }) => !room.startsWith("room:")),
+    false,
+  );
+  assert.deepEqual([...nodes.entries.keys()], ["$which"]);
 });
 
 test("a node that comes takes its part of the count, and nothing is told of that", async (t) => {

@@ -56,4 +56,6 @@ process.on("message", () => {
   delay.reset();
   process.send?.(report);
 });
+// As the command line's program ends.
+process.once("SIGTERM", () => void server.drain().finally(() => process.exit(0)));
 process.send?.({ port: server.port });
