@@ -42,7 +42,7 @@ export type Command = {
   /** How long a fault lasts, as a part of what is usual. */
   readonly part: number;
   /** How much time passes after it, in milliseconds. */
-  readonly then: number;
+  readonly passes: number;
 };
 
 export type Life = {
@@ -77,7 +77,7 @@ export function commands(faults: Life["faults"]): fc.Arbitrary<Command[]> {
     node: fc.nat({ max: 2 }),
     room: fc.nat({ max: ROOMS.length - 1 }),
     part: fc.double({ min: 0.1, max: 1, noNaN: true }),
-    then: fc.constantFrom(0, 0, 1, 30, 80, 200, 700, 3000, 9000),
+    passes: fc.constantFrom(0, 0, 1, 30, 80, 200, 700, 3000, 9000),
   });
   return fc.array(command, { minLength: 1, maxLength: 120, size: "max" });
 }
@@ -121,7 +121,7 @@ export async function live(t: TestContext, { seed, maxListed, commands: list }: 
     for (let count = 0; count < 3; count++) world.startNode();
     for (const command of list) {
       await act(world, command);
-      await world.pass(command.then);
+      await world.pass(command.passes);
     }
     await world.rest();
     await world.assertTruth(ROOMS);

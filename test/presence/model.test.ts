@@ -7,10 +7,10 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { commands, type Life, live, type Seen } from "./lives.js";
 
-const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 300);
+const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 200);
 
 /** Nothing is tried for longer, and no failure made smaller. */
-const LIMIT_MS = Number(process.env["ROOMCAST_PROPERTY_MS"] ?? 60_000);
+const LIMIT_MS = Number(process.env["ROOMCAST_PROPERTY_MS"] ?? 180_000);
 
 function lives(t: TestContext, faults: Life["faults"]): Promise<Seen> {
   const seen: Seen = { frames: 0, left: 0, checks: 0, steady: 0, counted: 0, resumed: 0 };

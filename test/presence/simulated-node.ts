@@ -11,9 +11,6 @@ import type { Stay, Times } from "./truth.js";
 type Publish = (topic: string, codec: ServerCodec, frame: Wire) => void;
 export type NodeOptions = { readonly times: Times; readonly maxListed: number };
 
-/** How long after it was cut off a node may take to know everything: what was under way fails, and is tried again. */
-const CATCH_UP_MS = 4000;
-
 /** A node's presence, on its way to the simulated engine. */
 export class SimulatedNode {
   readonly name: string;
@@ -27,7 +24,7 @@ export class SimulatedNode {
   /** Stays that ended while nobody could be told. */
   readonly endedWhileCut = new Set<Stay>();
   #blindSince = 0;
-  #blindUntil = 0;
+  #healedAt = Number.NEGATIVE_INFINITY;
   readonly #toldAt = new Map<string, number>();
   readonly #time: VirtualTime;
   /** How many calls the engine had when it ended. */
@@ -67,18 +64,18 @@ export class SimulatedNode {
 
   cut(): void {
     this.cutAt = this.#time.now;
-    this.#blindSince = Math.min(this.blindSince(this.#time.now) ?? this.cutAt, this.cutAt);
+    this.#blindSince = Math.min(this.blindSince(this.cutAt, 4000) ?? this.cutAt, this.cutAt);
     this.link.cut();
   }
 
-  /** Since when it may have missed something, if it may now. */
-  blindSince(now: number): number | undefined {
-    return this.cutAt !== undefined || now < this.#blindUntil ? this.#blindSince : undefined;
+  /** Since when it has been cut off, if that is not so long ago that it has caught up. */
+  blindSince(now: number, catchUpMs: number): number | undefined {
+    return this.cutAt !== undefined || now < this.#healedAt + catchUpMs ? this.#blindSince : undefined;
   }
 
   heal(): void {
     this.cutAt = undefined;
-    this.#blindUntil = this.#time.now + CATCH_UP_MS;
+    this.#healedAt = this.#time.now;
     this.link.heal();
   }
 
@@ -91,8 +88,12 @@ export class SimulatedNode {
     this.state = "closing";
     await this.rosters.close(2000);
     this.state = "gone";
-    this.#atEnd = this.link.calls;
     this.link.close();
+  }
+
+  /** By now all is done that was under way at its end. */
+  hasEnded(): void {
+    this.#atEnd = this.link.calls;
   }
 
   /** After its end it asked for nothing, and waits for nothing. */

@@ -49,6 +49,8 @@ export type WorldOptions = {
   readonly mostDelayMs?: number;
 };
 
+/** How long after it was cut off a node may take to hear of who came: what was under way fails, and is tried again. */
+const CATCH_UP_MS = 4000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class World {
@@ -146,8 +148,10 @@ export class World {
     this.#upsetUntil = NEVER;
   }
 
+  /** Where nothing is wrong any more. */
   calm(): void {
-    this.#upsetUntil = this.time.now + this.settleMs;
+    const isCut = this.nodes.some((node) => node.state !== "gone" && node.cutAt !== undefined);
+    if (!isCut && this.engine.loss === 0) this.#upsetUntil = this.time.now + this.settleMs;
   }
 
   /** Everything is held against what must be known, and what may. */
@@ -165,7 +169,7 @@ export class World {
     if (now - lag < this.#upsetUntil) return;
     this.tally.checks++;
     if (!reader.isListed) return;
-    const cut = node.blindSince(now);
+    const cut = node.blindSince(now, CATCH_UP_MS);
     // A node that knows nothing new keeps what it knew.
     const which = cut === undefined ? () => true : (stay: Stay) => stay.from <= cut - NEWS_MS;
     for (const key of this.truth.steady(room, now - lag, now, which)) {
@@ -177,7 +181,9 @@ export class World {
         );
       }
     }
-    if (cut !== undefined) return;
+    // Who was away for a while waits a lease long until it believes that others have gone: they may have been away as well.
+    const { leaseMs, beatMs, intervalMs } = this.options.times;
+    if (node.blindSince(now, leaseMs + 2 * beatMs + intervalMs + CATCH_UP_MS) !== undefined) return;
     const possible = this.truth.possible(room, now);
     for (const user of reader.members.keys()) {
       if (!possible.has(user)) {
@@ -277,11 +283,14 @@ export class World {
     const { now } = this.time;
     stay.held = false;
     // Of a session on two connections the newer one's end counts.
-    const isElsewhere = [...this.truth.stays].some(
-      (other) => other !== stay && other.held && other.session === stay.session && other.room === stay.room,
-    );
     stay.until = isForGood ? now : now + graceMs - 1;
-    if (isElsewhere) stay.until = Math.min(stay.until, now + 2 * NEWS_MS);
+    let isOlder = true;
+    for (const other of this.truth.stays) {
+      if (other === stay) isOlder = false;
+      if (isOlder || other === stay || other.session !== stay.session || other.room !== stay.room) continue;
+      const until = other.held ? now + 2 * NEWS_MS : other.until;
+      if (until > 0) stay.until = Math.min(stay.until, until);
+    }
     stay.mayUntil = now + (isForGood ? 0 : graceMs) + 2 * intervalMs + NEWS_MS;
     if (node.cutAt !== undefined) {
       stay.mayUntil = NEVER;
@@ -351,6 +360,7 @@ export class World {
       stay.held = false;
     }
     node.kill();
+    if (this.#upsetUntil === NEVER) this.calm();
     for (const place of [...this.#places]) {
       if (place.node !== node) continue;
       place.gone = true;
@@ -432,18 +442,14 @@ export class World {
     const { graceMs } = this.options.times;
     for (const stay of node.endedWhileCut) stay.mayUntil = known + graceMs;
     node.endedWhileCut.clear();
-    if (
-      this.engine.loss === 0 &&
-      this.#upsetUntil === NEVER &&
-      this.nodes.every((other) => other.state === "gone" || other.cutAt === undefined)
-    )
-      this.calm();
+    if (this.#upsetUntil === NEVER) this.calm();
   }
 
   /** All of what the engine kept is gone. */
   loseData(): void {
     this.engine.loseData();
-    if (this.#upsetUntil !== NEVER) this.calm();
+    this.upset();
+    this.calm();
   }
 
   /** News gets lost on its way, for so long. */
@@ -452,7 +458,7 @@ export class World {
     this.engine.loss = share;
     this.#clock.after(ms, () => {
       this.engine.loss = 0;
-      if (this.nodes.every((node) => node.state === "gone" || node.cutAt === undefined)) this.calm();
+      this.calm();
     });
   }
 
@@ -560,6 +566,8 @@ export class World {
     for (const node of this.live) node.assertEmpty();
     for (const node of this.live) this.#go(node.close());
     await this.pass(this.options.times.graceMs + 20_000);
+    for (const node of this.nodes) node.hasEnded();
+    await this.time.pass(20_000);
     for (const node of this.nodes) node.assertEnded();
     if (this.#failure !== undefined) throw this.#failure;
     assert.equal(this.engine.registers.size, 0, "no room is left in the registers after the end");
