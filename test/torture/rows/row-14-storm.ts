@@ -149,7 +149,7 @@ export const row14: Row = {
     const crowd = await Crowd.start(torture, [balancer.url], processes);
     await crowd.subscribe({ count: clients, rooms, roomsEach, presence: withPresence });
     const joins = clients * roomsEach;
-    await torture.joined(crowd, joins);
+    await torture.joined(crowd, joins, 120_000);
     if (withPresence) await allKnown(torture, crowd, joins, roomCount);
     await torture.load(writing, calmMs, "calm");
     const readsBefore = reads.count;

@@ -61,16 +61,18 @@ type Outcome = {
   readonly clients: readonly string[];
   readonly back: number;
   readonly away: number;
+  /** How many were on the node that is killed. */
+  readonly members: number;
 };
 
 function verdictsOf(outcome: Outcome): Verdict[] {
-  const { judged, coldLate, coldWrong, pages, clients, back, away } = outcome;
+  const { judged, coldLate, coldWrong, pages, clients, back, away, members } = outcome;
   const ghosts = (all: readonly Judged[]) => all.reduce((sum, one) => sum + one.ghosts, 0);
   const flaps = judged.flatMap((one) => one.flaps);
   const leftMs = judged.flatMap((one) => one.leftMs);
   return [
-    atLeast("members who came back elsewhere", back),
-    atLeast("members who stayed away", away),
+    atLeast("members on the node that is killed", back + away, members),
+    atLeast("of them, who came back elsewhere", back, members - away),
     atLeast("times that a watcher was told that one of them is gone", leftMs.length),
     counted("ghosts, over all watchers", ghosts(judged)),
     counted("`left` or `entered` of who stayed, and counts that rose or fell too far, over all watchers", flaps.length),
@@ -90,11 +92,11 @@ export const row20: Row = {
   passesWhen: "0 ghosts after 15 s; no flap for those who resumed",
   variants: ["redis", "nats"],
   async run(torture, size, variant) {
-    const { maxListed, pageSize } = sizes[size];
+    const { maxListed, pageSize, ...roomSizes } = sizes[size];
     const engine = await startEngine(torture, variant);
     const settings = { ...engine.settings, ...withMembers({}, { crowd: { presence: { maxListed } } }) };
     const nodes = (await torture.startNodes(3, settings)) as [NodeProcess, NodeProcess, NodeProcess];
-    const scene = await enterAll(torture, nodes, sizes[size]);
+    const scene = await enterAll(torture, nodes, roomSizes);
     const killedAt = await kill(scene);
     await pause(killedAt + LATE_MS - Date.now());
     const { late, wrong } = await enterLate(torture, scene);
@@ -106,13 +108,16 @@ export const row20: Row = {
     }, PATIENCE_MS);
     await pause(Math.max(0, killedAt + LAST_MS - Date.now()));
     const told = await Promise.all([scene.warm, scene.cold].map((crowd) => crowd.collect()));
-    const members = [...scene.expected.values()];
+    const left = [...scene.expected.values()].reduce((sum, { leaving }) => sum + leaving.size, 0);
     const outcome: Outcome = {
       judged: scene.watchers.map((one) => judge(one, scene, killedAt, false)),
       coldLate: late.map((one) => judge(one, scene, killedAt, true)),
       ...{ coldWrong: wrong, pages: await judgePages(scene, pageSize), clients: judgeClients(scene, told) },
       back: told.reduce((sum, { gapsMs }) => sum + gapsMs.length, 0),
-      away: members.reduce((sum, { leaving }) => sum + leaving.size, 0),
+      ...{
+        away: left,
+        members: places.reduce((sum, { isListed }) => sum + roomSizes[isListed ? "listed" : "counted"], 0),
+      },
     };
     return resultOf(outcome, scene, told, variant);
   },
