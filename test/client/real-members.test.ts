@@ -58,9 +58,11 @@ const namesOf = ({ members }: Room) =>
 
 /** Loses the connection and comes back with another one. */
 async function flap({ room, cut }: Came): Promise<void> {
+  const states: string[] = [];
+  const stop = room.onState(({ status }) => states.push(status));
   cut();
-  await eventually(() => room.state.status === "joining");
-  await eventually(() => room.state.status === "joined");
+  await eventually(() => states.join(" ") === "joining joined");
+  stop();
 }
 
 for (const codec of ["json", "msgpack"]) {
