@@ -105,6 +105,10 @@ test("each metric says its own number, also where it has become smaller", async 
     },
     decisions: { results: { "join l1": next() }, passedOver: next(), answers: next(), bytes: next() },
     ...{ commands: undefined, records: undefined },
+    presence: {
+      ...{ rosters: next(), members: next(), frames: next(), writes: next() },
+      ...{ reads: next(), beats: next(), nodesGone: next(), leasesLost: next() },
+    },
   });
   const metrics = new Metrics({ node: "n", version: "1.2.3", numbers });
   t.after(() => metrics.close());
@@ -112,7 +116,7 @@ test("each metric says its own number, also where it has become smaller", async 
   const counted = [...first].filter(([, value]) => value >= 1000 && value < number);
   assert.equal(
     new Set(counted.map(([, value]) => value)).size,
-    33 + limitNames.length,
+    41 + limitNames.length,
     "some number is said twice, or not at all",
   );
   number = 1000;
