@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import test, { type TestContext } from "node:test";
+import { NatsLedger } from "../../server/engine/nats/ledger.js";
+import { RedisLedger } from "../../server/engine/redis/ledger.js";
+import { createLog } from "../../server/log.js";
 import { HttpApplication, type Posted } from "../support/application.js";
 import { ChildServer } from "../support/child-server.js";
 import { eventually } from "../support/eventually.js";
@@ -9,9 +12,19 @@ import { startNats } from "../support/services/nats.js";
 import { startRedis } from "../support/services/redis.js";
 import type { WsClient } from "../support/ws-client.js";
 
+const common = { namespace: "told", timeoutMs: 1000, probeMs: 500, log: createLog({ level: "silent" }) };
+
+/** Settings, and a way to see what nodes have noted. */
 const engines = {
-  Redis: async (t: TestContext) => ({ redis: [(await startRedis(t)).url] }),
-  NATS: async (t: TestContext) => ({ nats: [(await startNats(t)).url] }),
+  async Redis(t: TestContext) {
+    const { url } = await startRedis(t);
+    return { settings: { redis: [url] }, ledger: new RedisLedger({ shards: [url], ...common }) };
+  },
+  async NATS(t: TestContext) {
+    const { url } = await startNats(t);
+    const ledger = new NatsLedger({ servers: [url], replicas: 1, storage: "file", ...common });
+    return { settings: { nats: [url] }, ledger };
+  },
 } as const;
 
 const named = (name: string, count: number): string[] =>
@@ -28,9 +41,11 @@ function told(posts: readonly Posted[], room: string): string[] {
 
 async function cluster(t: TestContext, engine: keyof typeof engines, answer: HttpApplication["answer"]) {
   const application = await HttpApplication.start(t, answer);
-  const common = {
+  const { settings, ledger } = await engines[engine](t);
+  t.after(() => ledger.close());
+  const options = {
     ...application.asked("rooms"),
-    ...(await engines[engine](t)),
+    ...{ ...settings, namespace: common.namespace },
     hooks: { rooms: { url: application.url, kinds: ["chat"] } },
     ...({
       noticeMs: 100,
@@ -43,9 +58,23 @@ async function cluster(t: TestContext, engine: keyof typeof engines, answer: Htt
       port: 0,
     } as const),
   };
-  const start = (node: string) => ChildServer.start(t, { ...common, node });
+  const start = (node: string) => ChildServer.start(t, { ...options, node });
   const count = (type: string) => application.of(type).length;
-  return { application, start, count };
+  /** Resolves once so many rooms are occupied, and whoever told it has noted that the application took it. */
+  const areNoted = async (rooms: number): Promise<void> => {
+    const isNoted = async () => {
+      const entries: string[] = [];
+      for await (const page of ledger.scan()) entries.push(...page.map(([, entry]) => entry));
+      return (
+        entries
+          .filter((entry) => /^[oOv] /.test(entry))
+          .map(([state]) => state)
+          .join("") === "O".repeat(rooms)
+      );
+    };
+    await eventually(() => ledger.problems().length === 0 && isNoted(), `never ${rooms} rooms were noted`);
+  };
+  return { application, start, count, areNoted };
 }
 
 async function end({ child }: ChildServer, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
@@ -56,7 +85,7 @@ async function end({ child }: ChildServer, signal: "SIGKILL" | "SIGTERM"): Promi
 
 for (const engine of Object.keys(engines) as (keyof typeof engines)[]) {
   test(`${engine}: nodes that are killed and told to end change nothing of what is told, each change once`, async (t) => {
-    const { application, start, count } = await cluster(t, engine, () => ({}));
+    const { application, start, count, areNoted } = await cluster(t, engine, () => ({}));
     const [a, b, c] = (await Promise.all(["a", "b", "c"].map(start))) as [ChildServer, ChildServer, ChildServer];
     const rooms = named("r", 20);
     const onA = await a.connect(t);
@@ -64,6 +93,7 @@ for (const engine of Object.keys(engines) as (keyof typeof engines)[]) {
     await joins(onA, rooms);
     await joins(onB, rooms.slice(0, 5));
     await eventually(() => count("occupied") === 20);
+    await areNoted(20);
 
     // The home of some rooms, and the only node with clients of most of them.
     await end(a, "SIGKILL");
@@ -76,6 +106,7 @@ for (const engine of Object.keys(engines) as (keyof typeof engines)[]) {
     const others = named("s", 10);
     await joins(await d.connect(t), [rooms[1] as string, ...others]);
     await eventually(() => count("occupied") === 30);
+    await areNoted(14);
     // Nobody is left who knows of any room.
     await Promise.all([end(b, "SIGKILL"), end(d, "SIGKILL")]);
     const e = await start("e");
