@@ -153,7 +153,7 @@ function presenceTables({ presence }: Results): Table[] {
             "registers",
             "bytes a member, node",
           ],
-          ...["engine", "all told after, ms", "writes a beat, empty / full"],
+          ...["bytes a member, engine", "all told after, ms", "writes a beat, empty / full"],
         ],
         ...crowds,
       ],
