@@ -83,7 +83,10 @@ export class Changes {
   view(): View {
     this.#viewedAt = ++this.#sequence;
     const { count } = this.#crowd;
-    if (!this.isListed) {
+    const { isListed } = this;
+    // This reader knows more than the others: also what was undone again by the next frame is told.
+    if (count !== this.#toldCount || isListed !== this.#toldListed) this.#toldCount = undefined;
+    if (!isListed) {
       // Should they be listed again by the next frame, this reader has no list that differences could be made to.
       this.#isAll = true;
       return { members: undefined, count };
