@@ -1,9 +1,10 @@
 /** What tests of presence on NATS stand on. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { Circuit } from "../../server/engine/circuit.js";
-import type { PresenceCluster } from "../../server/engine/conformance-presence.js";
+import { type PresenceCluster, presenceConformance } from "../../server/engine/conformance-presence.js";
 import { parseNatsServer } from "../../server/engine/nats/address.js";
 import { Connection } from "../../server/engine/nats/connection.js";
 import { JetStream, type StreamInfo } from "../../server/engine/nats/jetstream.js";
@@ -125,4 +126,20 @@ export async function presenceCluster({ scope, servers, ...given }: Ground): Pro
       await server.forget(namespace).catch(nothing);
     },
   };
+}
+
+/** Runs the suite as tests within a test, which holds the servers. */
+export async function presenceConforms(
+  t: TestContext,
+  engine: string,
+  ground: Omit<Ground, "scope">,
+  skip: { readonly [sentence: string]: string } = {},
+): Promise<void> {
+  const tests: Promise<void>[] = [];
+  presenceConformance(engine, {
+    test: (name, options, run) => tests.push(t.test(name, options, run)),
+    open: () => presenceCluster({ scope: t, ...ground }),
+    skip,
+  });
+  await Promise.all(tests);
 }

@@ -79,6 +79,8 @@ export class PresenceNodes {
     const there = new Set(Object.keys(info?.state.subjects ?? {}).map((subject) => subjects.nodeOf(subject)));
     for (const [node, known] of this.#known) if (known.since < since) this.#known.delete(node);
     for (const node of this.#noted.keys()) if (!there.has(node)) this.#noted.delete(node);
+    // Another stream may have the same number again.
+    for (const [node, own] of this.#own) if (!there.has(node)) this.#own.set(node, { ...own, seq: 0 });
     const now = performance.now();
     for (const node of there) {
       if (!this.#known.has(node)) this.#known.set(node, { ...UNREAD, since: now });
@@ -90,14 +92,18 @@ export class PresenceNodes {
     const before = this.#own.get(node);
     const { jetstream, subjects } = this.#ground;
     const bytes = encodeLease({ leaseMs });
-    const ack = await jetstream.publishAfter(subjects.lease(node), bytes, before?.seq ?? 0);
+    const last = before?.seq ?? 0;
+    const ack = await jetstream.publishAfter(subjects.lease(node), bytes, last);
     const now = performance.now();
-    const stored =
-      ack === undefined ? await this.#beatAgain(node, bytes) : { seq: ack.seq, isNew: before === undefined };
+    const stored = ack === undefined ? await this.#beatAgain(node, bytes) : { seq: ack.seq, isNew: last === 0 };
     // No answer came between: if it was good for so long, it has not lapsed.
     const lapsed = ack !== undefined && before !== undefined && now - before.sentAt >= before.leaseMs;
     this.#own.set(node, { seq: stored.seq, leaseMs, sentAt });
     this.#noted.set(node, now);
+    // What comes back of it may come later than the answer.
+    if ((this.#known.get(node)?.seq ?? 0) < stored.seq) {
+      this.#known.set(node, { seq: stored.seq, leaseMs, heardAt: now, since: now });
+    }
     this.#forget(now);
     void this.#sweep();
     return { isNew: stored.isNew || lapsed, leases: await this.#leases(node, stored.seq, leaseMs) };
