@@ -15,33 +15,7 @@ import { type Announcement, Announcing } from "./announcing.js";
 import { Census } from "./census.js";
 import { Homes, type RingOf } from "./homes.js";
 import { Lookout, type Seen } from "./lookout.js";
-
-/** What this node has to report of a room. */
-type Place = {
-  /** Whether anyone is here. */
-  isHere: boolean;
-  /** Whether it was ever reported that someone was: if not, nobody knows of it. */
-  wasReported: boolean;
-  /** Who has taken what was reported last; `undefined`: nobody yet. */
-  home: string | undefined;
-  /** What was taken. */
-  taken: boolean | undefined;
-  isAsked: boolean;
-};
-
-/** What other nodes say to reports. */
-export type Said = {
-  /** Of each node the reports that it takes, and those that it answers, with its instance behind them. */
-  readonly said: readonly (readonly unknown[])[];
-  /** Whether every node that is there has answered. */
-  readonly isWhole: boolean;
-};
-
-/**
- * What a node says to others of a room, one character before its name: someone is there (`+`), nobody is any more (`-`); it
- * asks whether anyone is there (`?`). Alone, `!` asks for all reports again: they were forgotten.
- */
-type Report = "+" | "-" | "?" | "!";
+import { MOST_ASKED, type Report, Reports, type ReportsOptions } from "./reports.js";
 
 export type OccupancyOptions = {
   /** This node's instance. */
@@ -53,7 +27,7 @@ export type OccupancyOptions = {
   /** Whether the other nodes cannot be heard now, so that nobody is missed who gives no sign of life. */
   readonly isCutOff: () => boolean;
   /** Reports to the other nodes, at most `MOST_ASKED` at once. Rejects where they cannot be asked now. */
-  readonly ask: (reports: readonly string[]) => Promise<Said>;
+  readonly ask: ReportsOptions["ask"];
   /** What was told; closed with this. */
   readonly ledger: Ledger;
   /** Whether anyone wants to know of the room. */
@@ -74,13 +48,6 @@ const GRACE_MS = 2000;
 const GATHER_MS = 100;
 const LOOK_MS = 1000;
 const UNKNOWN_MS = 15_000;
-/** The most rooms in one question. */
-export const MOST_ASKED = 150;
-/** How many questions are under way at once. */
-const AT_ONCE = 4;
-/** How many rooms are looked at in one turn of the loop. */
-const SLICE = 5000;
-
 export class Occupancy {
   readonly #options: OccupancyOptions;
   readonly #lookMs: number;
@@ -88,15 +55,8 @@ export class Occupancy {
   readonly #homes: Homes;
   readonly #census: Census;
   readonly #announcing: Announcing;
-  /** Rooms with clients here, or of which it is still to be reported that they have none. */
-  readonly #places = new Map<string, Place>();
-  /** Those that are to be reported. */
-  readonly #unasked = new Set<string>();
-  #gathering: NodeJS.Timeout | undefined;
+  readonly #reports: Reports;
   readonly #looking: NodeJS.Timeout;
-  #asking = 0;
-  /** How many pauses before another try there are. */
-  #waiting = 0;
   /** How many questions are under way whether anyone is in rooms. */
   #confirming = 0;
   /** When the ledger is to be looked through; after the start it is. */
@@ -113,6 +73,9 @@ export class Occupancy {
     this.#homes = new Homes(options.ring);
     const occupied = (room: string) => this.#announcing.want(room, true);
     this.#census = new Census({ occupied, emptied: (rooms) => this.#confirmAll(rooms), graceMs, gatherMs });
+    const homeOf = (room: string) => this.#homes.of(room);
+    const takeOwn = (reports: readonly string[]) => this.#takeOwn(reports);
+    this.#reports = new Reports({ ...options, homeOf, takeOwn, gatherMs, lookMs });
     const isThere = (id: string) => this.#lookout.isThere(id);
     this.#announcing = new Announcing({ ...options, isThere, againMs: lookMs });
     this.#compareAt = performance.now() + this.#lookout.settleMs;
@@ -121,7 +84,7 @@ export class Occupancy {
 
   /** How many rooms have clients here, or are still to be reported. */
   get size(): number {
-    return this.#places.size;
+    return this.#reports.size;
   }
 
   /** How many rooms this node keeps count of. */
@@ -131,21 +94,17 @@ export class Occupancy {
 
   /** Whether nothing is left to be reported, nor to be told. */
   get isQuiet(): boolean {
-    const busy = this.#asking + this.#unasked.size + this.#waiting + this.#confirming;
     const isCompared = this.#compareAt === Number.POSITIVE_INFINITY && !this.#isComparing;
-    return busy === 0 && isCompared && this.#census.isQuiet && this.#announcing.isQuiet;
+    const isCounted = this.#reports.isQuiet && this.#census.isQuiet && this.#confirming === 0;
+    return isCompared && isCounted && this.#announcing.isQuiet;
   }
 
   /** The first client has come into the room here, or the last has left it. */
   changed(room: string, isHere: boolean): void {
-    if (this.#closed || !this.#options.covers(room)) return;
-    const place = this.#places.get(room);
-    if (place !== undefined) place.isHere = isHere;
-    else this.#places.set(room, { isHere, wasReported: false, home: undefined, taken: undefined, isAsked: false });
-    this.#gather(room);
+    if (!this.#closed && this.#options.covers(room)) this.#reports.changed(room, isHere);
   }
 
-  /** Another node reports: what this one takes of it, and answers. What it reports itself is for `#ask`. */
+  /** Another node reports: what this one takes of it, and answers. What it reports itself `#takeOwn` takes. */
   take(reports: readonly string[], from: string | undefined): (readonly [report: string, ...said: unknown[]])[] {
     if (from === undefined || this.#closed) return [];
     this.#look();
@@ -153,9 +112,9 @@ export class Occupancy {
     const said: [string, string][] = [];
     for (const report of reports) {
       const room = report.slice(1);
-      if (report === "!") this.#reportAgain(from);
+      if (report === "!") this.#reports.again(from);
       else if (report[0] === "?") {
-        if (this.#places.get(room)?.isHere === true) said.push([report, id]);
+        if (this.#reports.isHere(room)) said.push([report, id]);
       } else if (!this.#closing && this.#homes.of(room) === id) {
         this.#census.take(room, from, report[0] === "+");
         said.push([report, id]);
@@ -164,12 +123,20 @@ export class Occupancy {
     return said;
   }
 
+  #takeOwn(reports: readonly string[]): string[] {
+    this.#look();
+    const id = this.#options.id();
+    const own = reports.filter((report) => this.#homes.of(report.slice(1)) === id);
+    for (const report of own) this.#census.take(report.slice(1), id, report[0] === "+");
+    return own;
+  }
+
   /** Looks who is there; where that has changed, rooms have other homes. */
   #look(): void {
     if (this.#closed) return;
     const seen = this.#lookout.look(this.#closing);
     if (seen === undefined) return;
-    if (seen.wasDeaf) this.#reportAgain(undefined);
+    if (seen.wasDeaf) this.#reports.again(undefined);
     this.#census.gone(seen.gone);
     if (seen.isBack) this.#forgot();
     if (seen.wasDeaf || seen.isBack || seen.gone.length > 0) {
@@ -184,19 +151,9 @@ export class Occupancy {
     const id = this.#options.id();
     for (const [room, isEmpty] of this.#census.release((each) => this.#homes.of(each) === id)) {
       this.#announcing.drop(room);
-      // Nobody else has these to report.
-      if (!isEmpty || this.#places.has(room)) continue;
-      this.#places.set(room, { isHere: false, wasReported: true, home: undefined, taken: undefined, isAsked: false });
+      if (isEmpty) this.#reports.emptied(room);
     }
-    this.#lookAtPlaces(this.#places.entries());
-  }
-
-  /** A node may have forgotten what it was reported; `undefined`: any may. */
-  #reportAgain(from: string | undefined): void {
-    for (const place of this.#places.values()) {
-      if (from === undefined || place.home === from) place.home = undefined;
-    }
-    this.#lookAtPlaces(this.#places.entries());
+    this.#reports.rehome();
   }
 
   /** One is back that this node had given up, and does not count on. Where it cannot be asked now, its own looks will tell. */
@@ -223,102 +180,6 @@ export class Occupancy {
     }
   }
 
-  #lookAtPlaces(places: IterableIterator<[string, Place]>): void {
-    let left = SLICE;
-    for (const [room, { home }] of places) {
-      if (home !== this.#homes.of(room)) this.#gather(room);
-      if (--left > 0) continue;
-      const rest = places;
-      setImmediate(() => this.#lookAtPlaces(rest)).unref();
-      return;
-    }
-  }
-
-  #gather(room: string): void {
-    this.#unasked.add(room);
-    this.#gathering ??= setTimeout(() => this.#askNext(), this.#options.gatherMs ?? GATHER_MS).unref();
-  }
-
-  #askNext(): void {
-    clearTimeout(this.#gathering);
-    this.#gathering = undefined;
-    while (this.#unasked.size > 0 && this.#asking < AT_ONCE && !this.#closed) {
-      const reports: string[] = [];
-      for (const room of this.#unasked) {
-        if (reports.length === MOST_ASKED) break;
-        this.#unasked.delete(room);
-        const report = this.#reportOf(room);
-        if (report !== undefined) reports.push(report + room);
-      }
-      if (reports.length > 0) void this.#ask(reports);
-    }
-  }
-
-  /** One at a time is under way for a room; what comes meanwhile is reported after it. */
-  #reportOf(room: string): Report | undefined {
-    const place = this.#places.get(room);
-    if (place === undefined || place.isAsked) return undefined;
-    if (place.taken === place.isHere && place.home === this.#homes.of(room)) return undefined;
-    // Come and gone again before anyone knew.
-    if (!place.isHere && !place.wasReported) this.#places.delete(room);
-    if (!place.isHere && !place.wasReported) return undefined;
-    place.isAsked = true;
-    place.wasReported = true;
-    return place.isHere ? "+" : "-";
-  }
-
-  async #ask(reports: readonly string[]): Promise<void> {
-    this.#asking++;
-    const left = new Set(reports);
-    try {
-      const { said } = await this.#options.ask(reports);
-      if (this.#closed) return;
-      for (const [report] of said) if (typeof report === "string" && left.delete(report)) this.#taken(report);
-      this.#look();
-      const id = this.#options.id();
-      for (const report of left) {
-        const room = report.slice(1);
-        if (this.#homes.of(room) !== id) continue;
-        left.delete(report);
-        this.#census.take(room, id, report[0] === "+");
-        this.#taken(report);
-      }
-    } catch (error) {
-      this.#options.log.debug("rooms cannot be reported to other nodes now", { error: String(error) });
-    } finally {
-      this.#asking--;
-      if (!this.#closed) {
-        if (left.size > 0) this.#again([...left].map((report) => report.slice(1)));
-        this.#askNext();
-      }
-    }
-  }
-
-  #taken(report: string): void {
-    const room = report.slice(1);
-    const place = this.#places.get(room);
-    if (place === undefined) return;
-    place.isAsked = false;
-    place.taken = report[0] === "+";
-    place.home = this.#homes.of(room);
-    if (place.isHere !== place.taken) this.#gather(room);
-    else if (!place.isHere) this.#places.delete(room);
-  }
-
-  /** Nobody has taken it: the nodes do not agree yet on who is there, or could not be asked. */
-  #again(rooms: readonly string[]): void {
-    this.#waiting++;
-    const again = () => {
-      this.#waiting--;
-      for (const room of rooms) {
-        const place = this.#places.get(room);
-        if (place !== undefined) place.isAsked = false;
-        this.#gather(room);
-      }
-    };
-    setTimeout(again, this.#lookMs * (0.5 + Math.random() / 2)).unref();
-  }
-
   #confirmAll(rooms: readonly string[]): void {
     for (let from = 0; from < rooms.length; from += MOST_ASKED)
       void this.#confirm(rooms.slice(from, from + MOST_ASKED));
@@ -335,7 +196,7 @@ export class Occupancy {
       for (const [report, node] of said) {
         if (typeof report === "string" && typeof node === "string") this.#found(report.slice(1), node);
       }
-      for (const room of rooms) if (this.#places.get(room)?.isHere === true) this.#found(room, id);
+      for (const room of rooms) if (this.#reports.isHere(room)) this.#found(room, id);
     } catch (error) {
       this.#options.log.debug("other nodes cannot be asked now who is in rooms", { error: String(error) });
     } finally {
@@ -364,10 +225,10 @@ export class Occupancy {
     const until = performance.now() + withinMs;
     if (this.#options.nodes().every((node) => node.id === id)) this.#vacateAll();
     else this.#look();
-    const isDone = () => this.#places.size === 0 && this.#announcing.isQuiet;
+    const isDone = () => this.#reports.size === 0 && this.#announcing.isQuiet;
     while (!isDone() && performance.now() < until) await new Promise((next) => setTimeout(next, 10));
     this.#closed = true;
-    clearTimeout(this.#gathering);
+    this.#reports.close();
     this.#census.close();
     this.#announcing.close();
     await this.#options.ledger.close();
@@ -375,7 +236,6 @@ export class Occupancy {
 
   #vacateAll(): void {
     for (const [room] of this.#census.release(() => false)) this.#announcing.want(room, false);
-    for (const [room, { wasReported }] of this.#places) if (wasReported) this.#announcing.want(room, false);
-    this.#places.clear();
+    for (const room of this.#reports.clear()) this.#announcing.want(room, false);
   }
 }

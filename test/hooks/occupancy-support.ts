@@ -6,7 +6,8 @@ import type { Ledger, Noted, Swap } from "../../server/engine/ledger.js";
 import { MemoryLedger } from "../../server/engine/memory-ledger.js";
 import { Ring } from "../../server/engine/ring.js";
 import type { Announcement } from "../../server/hooks/announcing.js";
-import { Occupancy, type Said } from "../../server/hooks/occupancy.js";
+import { Occupancy } from "../../server/hooks/occupancy.js";
+import type { Said } from "../../server/hooks/reports.js";
 import { createLog } from "../../server/log.js";
 
 const log = createLog({ level: "silent" });
