@@ -173,6 +173,29 @@ test("rooms that were subscribed before an outage are at the server again before
   await eventually(() => told.size >= rooms.length - 2);
 });
 
+test("without streams the server's own rooms are subscribed again after an outage, and called in doubt", async (t) => {
+  const server = await startNats(t);
+  const options = natsOptions({ servers: [server.url], streams: [], ...FAST });
+  const told: string[] = [];
+  const suspected: string[] = [];
+  const node = await openNode(
+    options,
+    (room) => void told.push(room),
+    (room) => void suspected.push(room),
+  );
+  t.after(() => node.close());
+  const own = ["$node", "|members|chat:1"];
+  for (const room of [...own, ROOM]) await node.subscribe(room, rules(0));
+  suspected.length = 0;
+  await server.kill();
+  await server.start();
+  await eventually(() => suspected.length >= own.length);
+  assert.deepEqual(suspected, own);
+  for (const room of own) await node.publish(room, event(1), rules(0));
+  await eventually(() => told.length >= own.length);
+  assert.deepEqual(told, own);
+});
+
 test("a server that is not there, or has no JetStream, is a problem, and no longer when it is and has", async (t) => {
   const server = await startNats(t, { jetstream: false });
   const broker = openNats(natsOptions({ servers: [server.url], ...FAST }))(
