@@ -135,7 +135,8 @@ export class Link {
     if (!this.welcome || this.#probe) return;
     // Sent past the window: answers that are slow must not hold it up.
     this.#connection?.send(this.#settings.codec.encode({ type: "ping", id: this.#settings.nextId() }));
-    this.#probe = setTimeout(() => this.end("no sign of life"), PROBE_MS);
+    // With 1000 the others in its rooms would see it leave, and enter again.
+    this.#probe = setTimeout(() => this.end("no sign of life", 4000), PROBE_MS);
   }
 
   /** Takes no new work: ends as soon as every answer has come, or could have. */
