@@ -30,6 +30,7 @@ test("silence is answered by a probe, and silence after that by another connecti
   assert.equal(first.state, "open");
   pass(9);
   assert.equal(first.state, "closed");
+  assert.equal(first.closedWith?.code, 4000, "not as a client that has finished, which would leave its rooms");
   assert.notEqual(client.state.status, "connected");
 });
 
