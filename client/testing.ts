@@ -54,6 +54,11 @@ export class TestConnection {
     this.sendRaw(JSON.stringify(frame));
   }
 
+  /** Says who entered and left a room that was joined with presence, and how many are there now. */
+  presence(room: string, told: Partial<ServerFrame<"presence">> & { readonly count: number }): void {
+    this.send({ entered: [], left: [], ...told, type: "presence", room });
+  }
+
   /** Sends what need not be a frame at all. On a closed connection nothing arrives. */
   sendRaw(wire: Wire): void {
     if (this.state === "open") this.#events.message(wire);

@@ -3,17 +3,15 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { ConnectOptions, MembersSnapshot } from "../../client/index.js";
 import type { TestConnection } from "../../client/testing.js";
-import type { Member, ServerFrame } from "../../protocol/frames.js";
+import type { Member } from "../../protocol/frames.js";
 import { at, connected, move, settle } from "./support.js";
 
 const ann = { user: "ann", info: { name: "Ann" } };
 const bob = { user: "bob" };
 const carl = { user: "carl", info: [1, { two: 2 }] };
 
-type Fields = Partial<Omit<ServerFrame<"presence">, "type" | "room">>;
-
-const presence = (server: TestConnection, fields: Fields) =>
-  server.send({ type: "presence", room: "r", entered: [], left: [], count: 0, ...fields });
+const presence = (server: TestConnection, told: Parameters<TestConnection["presence"]>[1]) =>
+  server.presence("r", told);
 
 /** Answers the next join of the connection with who is there. */
 async function answer(server: TestConnection, members?: readonly Member[]) {
