@@ -7,7 +7,7 @@ export type Entry = {
   readonly user: string | undefined;
   /** What is shown of it to the others, any JSON value. */
   readonly info: unknown;
-  /** When it came, in Unix milliseconds of its node: of a user's sessions the newest says the info. */
+  /** When it came to its node, in that node's Unix milliseconds: of a user's sessions the newest says the info. */
   readonly at: number;
   /** About how many bytes it takes, on the wire and here. */
   readonly bytes: number;

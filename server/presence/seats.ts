@@ -17,7 +17,7 @@ type Part = { readonly number: number; readonly taken: Set<Taken>; bytes: number
 /** A place that is taken. */
 type Taken = {
   entry: Entry;
-  readonly part: Part;
+  part: Part;
   /** Who holds it; `undefined`: the connection is lost, and it is given up at `until`. */
   holder: object | undefined;
   until: number;
@@ -119,20 +119,48 @@ export class Seats {
     if (JSON.stringify(shown) === JSON.stringify(taken.entry.info)) return;
     const { crowd, changed } = this.#options;
     const before = taken.entry;
-    taken.entry = entryOf(before.session, before.user, shown, Date.now());
-    taken.part.bytes += taken.entry.bytes - before.bytes;
+    const { part } = taken;
+    taken.entry = entryOf(before.session, before.user, shown, taken.since);
+    part.bytes += taken.entry.bytes - before.bytes;
     crowd.add(taken.entry);
     crowd.remove(before);
-    changed(taken.part.number);
+    // Told of the new place before the old one, nobody takes the member to have gone.
+    if (part.bytes > PART_BYTES && part.taken.size > 1) {
+      this.#takeOut(taken);
+      this.#sparse.delete(part);
+      taken.part = this.#partFor(taken.entry.bytes);
+      this.#putIn(taken);
+      changed(taken.part.number);
+    }
+    changed(part.number);
+  }
+
+  /** Into the part that it names. */
+  #putIn(taken: Taken): void {
+    const { part, entry } = taken;
+    part.taken.add(taken);
+    part.bytes += entry.bytes;
+    if (part.taken.size >= PART_SIZE) this.#sparse.delete(part);
+  }
+
+  #takeOut(taken: Taken): void {
+    const { part, entry } = taken;
+    part.taken.delete(taken);
+    part.bytes -= entry.bytes;
+    if (part.taken.size === 0) {
+      this.#parts.delete(part.number);
+      this.#sparse.delete(part);
+      this.#free.push(part.number);
+    } else if (part.taken.size <= SPARSE) {
+      this.#sparse.add(part);
+    }
   }
 
   #add(entry: Entry, holder: object): void {
     const { crowd, changed } = this.#options;
     const part = this.#partFor(entry.bytes);
     const taken = { entry, part, holder, until: 0, since: entry.at };
-    part.taken.add(taken);
-    part.bytes += entry.bytes;
-    if (part.taken.size >= PART_SIZE) this.#sparse.delete(part);
+    this.#putIn(taken);
     this.#taken.set(entry.session, taken);
     crowd.add(entry);
     changed(part.number);
@@ -153,15 +181,7 @@ export class Seats {
     const { part, entry } = taken;
     this.#lost.delete(taken);
     this.#taken.delete(entry.session);
-    part.taken.delete(taken);
-    part.bytes -= entry.bytes;
-    if (part.taken.size === 0) {
-      this.#parts.delete(part.number);
-      this.#sparse.delete(part);
-      this.#free.push(part.number);
-    } else if (part.taken.size <= SPARSE) {
-      this.#sparse.add(part);
-    }
+    this.#takeOut(taken);
     this.#options.crowd.remove(entry);
     this.#options.changed(part.number);
   }

@@ -5,9 +5,12 @@ import { type Entry, type Part, type Revision, readPart } from "./register.js";
 
 type Known = {
   count: number;
+  /** Nobody: it was erased, which is known until registers are read that are newer than that. */
   entries: readonly Entry[];
   /** Since when it is missing in the registers; what was told of it has to be believed for a while yet. */
   missingSince: number | undefined;
+  /** When it was told, or the read began that had it. */
+  readonly at: number;
 };
 
 type Source = {
@@ -66,7 +69,7 @@ export class Sources {
     const begins = this.#begin(source, life);
     const hole = begins || count > source.count + 1;
     source.count = Math.max(source.count, count);
-    this.#put(source, part, said);
+    this.#put(source, part, said, now);
     return hole;
   }
 
@@ -92,7 +95,7 @@ export class Sources {
   }
 
   /** What comes is added before what goes is removed, so that nobody goes who stays. */
-  #put(source: Source, part: number, { revision, entries }: Part): void {
+  #put(source: Source, part: number, { revision, entries }: Part, at: number): void {
     const { crowd, seen } = this.#options;
     const known = source.parts.get(part);
     if (known !== undefined && known.count >= revision.count) {
@@ -101,8 +104,7 @@ export class Sources {
     }
     for (const entry of entries) crowd.add(entry);
     for (const entry of known?.entries ?? []) crowd.remove(entry);
-    if (entries.length > 0) source.parts.set(part, { count: revision.count, entries, missingSince: undefined });
-    else source.parts.delete(part);
+    source.parts.set(part, { count: revision.count, entries, missingSince: undefined, at });
     for (const entry of entries) seen(entry);
   }
 
@@ -137,7 +139,7 @@ export class Sources {
     if (life < source.life) return;
     this.#begin(source, life);
     source.count = Math.max(source.count, count);
-    this.#put(source, part, said);
+    this.#put(source, part, said, began);
     const there = present.get(node);
     if (there?.life === life) there.parts.add(part);
     else present.set(node, { life, parts: new Set([part]) });
@@ -146,7 +148,9 @@ export class Sources {
   #lookForMissing(source: Source, present: { readonly parts: ReadonlySet<number> } | undefined, began: number): void {
     for (const [part, known] of source.parts) {
       if (present?.parts.has(part)) continue;
-      if (known.missingSince === undefined) known.missingSince = began;
+      if (known.entries.length === 0) {
+        if (known.at < began) source.parts.delete(part);
+      } else if (known.missingSince === undefined) known.missingSince = began;
       else if (began - known.missingSince >= this.#options.keepMs) this.#drop(source, part, known);
     }
   }

@@ -71,6 +71,7 @@ export class Writer {
   async #flush(): Promise<void> {
     this.#isWriting = true;
     await this.#options.leased();
+    if (this.#closed) return;
     const { clock } = this.#options;
     this.#wroteAt = clock.now();
     const parts = [...this.#dirty].slice(0, AT_ONCE);

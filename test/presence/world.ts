@@ -289,7 +289,7 @@ export class World {
       if (other === stay) isOlder = false;
       if (isOlder || other === stay || other.session !== stay.session || other.room !== stay.room) continue;
       const until = other.held ? now + 2 * NEWS_MS : other.until;
-      if (until > 0) stay.until = Math.min(stay.until, until);
+      stay.until = Math.min(stay.until, until);
     }
     stay.mayUntil = now + (isForGood ? 0 : graceMs) + 2 * intervalMs + NEWS_MS;
     if (node.cutAt !== undefined) {
@@ -354,8 +354,8 @@ export class World {
     for (const stay of this.truth.stays) {
       if (stay.node !== node.name) continue;
       // What it had not told yet nobody has heard; what it had given up may not have been told.
-      const isFresh = stay.from > now;
-      if (stay.held || stay.until > now) stay.until = isFresh ? Number.NEGATIVE_INFINITY : Math.min(stay.until, known);
+      if (stay.held || stay.until > now) stay.until = Math.min(stay.until, known);
+      if (stay.from > now) stay.from = NEVER;
       if (stay.mayUntil > now) stay.mayUntil = now + leaseMs + beatMs + 2 * intervalMs + NEWS_MS;
       stay.held = false;
     }
@@ -405,7 +405,9 @@ export class World {
         stay.mayUntil = Math.max(stay.mayUntil, this.time.now + graceMs + beatMs + 2 * intervalMs + NEWS_MS);
       }
       this.#comeBack(node, 2000);
+      // It cannot ask anybody to wait for its members.
       const wasCut = node.cutAt !== undefined;
+      if (wasCut) this.upset();
       this.#go(
         node.close().then(() => {
           if (wasCut || node.cutAt !== undefined) this.calm();
