@@ -261,11 +261,13 @@ export class Nodes {
   /** Holds that occupied and vacated took turns in the room, and that what was told last is so. */
   check(room: string, wasOccupied: boolean): void {
     const told = this.of(room);
+    const all = this.told.filter((each) => each.room === room).map(({ by, type, id }) => `${by} ${type} ${id}`);
+    const what = `${room}: ${told}\n${all.join("\n")}`;
     for (const [index, type] of told.entries()) {
-      assert.equal(type, index % 2 === 0 ? "occupied" : "vacated", `${room}: ${told}`);
+      assert.equal(type, index % 2 === 0 ? "occupied" : "vacated", what);
     }
     const last = this.isHere(room) ? "occupied" : wasOccupied || told.length > 0 ? "vacated" : undefined;
-    assert.equal(told.at(-1), last, `${room}: ${told}`);
+    assert.equal(told.at(-1), last, what);
     assert.equal(this.entries.has(room), this.isHere(room), "only occupied rooms have an entry");
   }
 
