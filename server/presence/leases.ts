@@ -43,6 +43,8 @@ export class Leases {
   #hasFailed = false;
   /** Until then a lease that is missing says nothing: the engine has lost what it had. */
   #emptyUntil = Number.NEGATIVE_INFINITY;
+  /** Until then one that has lapsed says nothing either: the engine was away for all, and others are about to renew theirs. */
+  #doubtfulUntil = Number.NEGATIVE_INFINITY;
   #lapsed: ReadonlySet<string> = new Set();
   readonly #waiting: (() => void)[] = [];
   #cancel: (() => void) | undefined;
@@ -109,6 +111,8 @@ export class Leases {
       const { isNew, leases } = await engine.beat(node, leaseMs);
       if (this.#closed) return;
       const hasLapsed = sentAt >= this.#goodUntil;
+      const isLate = this.#isKnown ? sentAt >= this.#goodUntil - leaseMs / 2 : this.#hasFailed;
+      if (isLate) this.#doubtfulUntil = clock.now() + leaseMs / BEATS;
       if (this.#isKnown && (isNew || hasLapsed)) {
         if (!hasLapsed) this.#emptyUntil = clock.now() + leaseMs;
         this.#rename(node);
@@ -160,10 +164,12 @@ export class Leases {
     this.#judge(leases, sentAt, now);
     const soonest = Math.min(...leases.filter(({ leftMs }) => leftMs > 0).map(({ leftMs }) => leftMs));
     const usual = (leaseMs / BEATS) * (0.8 + 0.2 * Math.random());
-    this.#later(Math.max(LOOK_MS, Math.min(usual, soonest + LOOK_MS)));
+    const nextMs = now < this.#doubtfulUntil ? this.#doubtfulUntil - now : Math.min(usual, soonest);
+    this.#later(nextMs + LOOK_MS);
   }
 
   #judge(leases: readonly Lease[], sentAt: number, now: number): void {
+    if (now < this.#doubtfulUntil) return;
     const { heard, gone } = this.#options;
     const leftMs = new Map(leases.map((lease) => [lease.node, lease.leftMs]));
     const lapsed = new Set(leases.filter((lease) => lease.leftMs <= 0).map(({ node }) => node));
