@@ -6,7 +6,10 @@ import type { Link } from "./link.js";
 import type { Presences, Roster, Seat, View, Who } from "./presence.js";
 
 /** Every member is seen by the others; `isTold`: is told of them, too; `byHook`: it was the application that allowed that. */
-export type Parts = { readonly isTold: boolean; readonly byHook: boolean };
+type Parts = { readonly isTold: boolean; readonly byHook: boolean };
+
+/** Whether somebody has gone for good, or may come back in a moment. */
+export type Going = "leaves" | "is lost";
 
 /** What whoever goes on from here is told where it is not told everything with something else. */
 function counted(room: string, { count }: View): ServerFrame<"presence"> | undefined {
@@ -86,7 +89,7 @@ export class Attendance {
   }
 
   /** Once. */
-  end(link: Reader, how: "leaves" | "is lost"): void {
+  end(link: Reader, how: Going): void {
     this.pause(link);
     if (how === "leaves") this.#seat?.leave();
     else this.#seat?.lose();

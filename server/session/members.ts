@@ -8,7 +8,7 @@ import { authorized, type Done, mayBeAsked, noMembers, optional, type Received }
 import type { Session } from "./session.js";
 
 /** How many users a page has where it is not said, and at the most. */
-export const MEMBERS_LIMIT = { usual: 100, most: 1000 } as const;
+const MEMBERS_LIMIT = { usual: 100, most: 1000 } as const;
 
 export function members(session: Session, frame: Received<"members">): Done {
   const { room, after = "" } = frame;

@@ -13,7 +13,7 @@ import { type Hooks, Refusal } from "../hooks/hooks.js";
 import { PAGE_BYTES, type Room } from "../room/room.js";
 import type { Rooms } from "../room/rooms.js";
 import type { Answers } from "./answers.js";
-import type { Attendance } from "./attendance.js";
+import type { Attendance, Going } from "./attendance.js";
 import type { Identities } from "./identity.js";
 import type { Link } from "./link.js";
 import type { Presences } from "./presence.js";
@@ -79,9 +79,6 @@ export type Membership = {
   /** Where it is a member, or told of them. Most memberships are without: what is missing costs no memory. */
   readonly attendance?: Attendance;
 };
-
-/** Whether somebody has gone for good, or may come back in a moment. */
-export type Going = "leaves" | "is lost";
 
 /** What a client is told that asks too fast. */
 const beyondWords: Readonly<Record<"requestRate" | "byteRate", string>> = {
