@@ -154,6 +154,11 @@ export class World {
     if (!isCut && this.engine.loss === 0) this.#upsetUntil = this.time.now + this.settleMs;
   }
 
+  /** What the client is shown; `undefined`: it is not told. */
+  readerOf(client: Client, room: string): Reader | undefined {
+    return client.places.get(room)?.reader;
+  }
+
   /** Everything is held against what must be known, and what may. */
   check(): void {
     this.#attempt(() => {
