@@ -188,10 +188,12 @@ export class LiveRoom implements Room {
   async #ask(link: Link, attempt: number): Promise<void> {
     const isOver = () => this.#attempt !== attempt || this.#trying !== link;
     const { presence, token: source } = this.#options;
-    const { report, tell } = this.#port;
     try {
       // Without it the room's events come all the same.
-      if (presence) this.#change ??= (await import("./presence.js").catch(tell))?.keep(this.members, report);
+      if (presence && !this.#change) {
+        const loaded = await import("./presence.js").catch(this.#port.tell);
+        this.#change = loaded?.keep(this.members, this.#port.report);
+      }
       const token = typeof source === "function" ? await source() : source;
       if (isOver()) return;
       if (this.#live && this.#live !== link) {
