@@ -77,6 +77,12 @@ test("sessions without a user are counted, and not listed", async (t) => {
   assert.deepEqual([told.names, told.changes], ["watcher", []]);
   const { members, count, anonymous } = await client.ask("members", { type: "members", room: ROOM });
   assert.deepEqual([members, count, anonymous], [[{ user: "watcher" }], 2, 1]);
+  // Who comes into a room whose users are listed is told of the others at once, which no list has.
+  const ann = await come(t, server, "ann");
+  await joinWith(ann);
+  const first = ann.frames.find(({ type }) => type !== "heartbeat") ?? (await ann.next("presence"));
+  assert.deepEqual(first, { type: "presence", room: ROOM, entered: [], left: [], count: 3 });
+  await ann.ask("left", left);
   await nobody.ask("left", left);
   await eventually(() => told.count === 1);
 });
