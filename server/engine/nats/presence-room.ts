@@ -34,7 +34,7 @@ export type PresenceGround = {
 /** Something that stands for nothing, and is deleted once nothing late can arrive in its place. */
 export type Grave = { readonly seq: number; readonly dueAt: number };
 
-type RoomEvents = {
+export type RoomEvents = {
   /** Called before a write; writes that come after it wait. */
   readonly note: (node: string) => Promise<void> | undefined;
   readonly bury: (grave: Grave, of: PresenceRoom) => void;
@@ -55,7 +55,6 @@ export class PresenceRoom {
   readonly node: string;
   readonly #ground: PresenceGround;
   readonly #on: RoomEvents;
-  readonly #rootSubject: string;
   #rootSeq = 0;
   /** Whether part 0, which is in the root, has a value. */
   #hasZero = false;
@@ -75,7 +74,10 @@ export class PresenceRoom {
     this.node = node;
     this.#ground = ground;
     this.#on = on;
-    this.#rootSubject = ground.subjects.root(room, node);
+  }
+
+  get #rootSubject(): string {
+    return this.#ground.subjects.root(this.room, this.node);
   }
 
   /** Nothing is written, nothing is under way, and nothing late can arrive. */

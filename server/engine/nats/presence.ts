@@ -16,7 +16,7 @@ import {
 } from "./jetstream.js";
 import { decodePart, decodeRoot, PresenceSubjects } from "./presence-layout.js";
 import { PresenceNodes } from "./presence-nodes.js";
-import { deleteAt, type Grave, type PresenceGround, PresenceRoom } from "./presence-room.js";
+import { deleteAt, type Grave, type PresenceGround, PresenceRoom, type RoomEvents } from "./presence-room.js";
 import { ensureStream, type NatsQueueOptions, QueueLink } from "./queue-link.js";
 import { Turns } from "./turns.js";
 
@@ -56,6 +56,12 @@ class NatsPresence implements Presence {
   readonly #rooms = new Map<string, Map<string, PresenceRoom>>();
   readonly #turns = new Turns(READS_AT_ONCE);
   readonly #graves: (Grave & { readonly of: PresenceRoom })[] = [];
+  readonly #events: RoomEvents = {
+    note: (node) => this.#nodes.note(node),
+    bury: (grave, of) => {
+      if (this.#graves.length < MAX_GRAVES) this.#graves.push({ ...grave, of });
+    },
+  };
   #waiting = 0;
   #silent = 0;
 
@@ -119,16 +125,7 @@ class NatsPresence implements Presence {
     this.#rooms.set(node, rooms);
     const known = rooms.get(room);
     if (known !== undefined) return known;
-    const made = new PresenceRoom(
-      this.#ground,
-      { room, node },
-      {
-        note: (name) => this.#nodes.note(name),
-        bury: (grave, of) => {
-          if (this.#graves.length < MAX_GRAVES) this.#graves.push({ ...grave, of });
-        },
-      },
-    );
+    const made = new PresenceRoom(this.#ground, { room, node }, this.#events);
     rooms.set(room, made);
     return made;
   }
