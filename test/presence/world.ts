@@ -95,8 +95,9 @@ export class World {
 
   /** How long after a fault everybody knows everything again. */
   get settleMs(): number {
-    const { leaseMs, beatMs, intervalMs } = this.options.times;
-    return leaseMs + 2 * beatMs + intervalMs + 2 * NEWS_MS;
+    const { leaseMs, beatMs, intervalMs, checkMs } = this.options.times;
+    // What was lost without a trace is found by the next comparison.
+    return checkMs + leaseMs + 2 * beatMs + intervalMs + 2 * NEWS_MS;
   }
 
   /** How long a node may be cut off so that nobody thinks it dead. */
