@@ -254,9 +254,9 @@ export class Roster implements RosterOfSession {
     return this.#isKnown ? this.#changes.view() : { members: undefined, count: undefined };
   }
 
-  /** A page of who is there, where that is known; else `undefined`. */
-  page(query: MembersQuery): Promise<MembersList> | undefined {
-    return this.#isKnown ? this.#crowd.page(query) : undefined;
+  /** A page of who is there, as far as it is known. */
+  page(query: MembersQuery): Promise<MembersList> {
+    return this.#crowd.page(query);
   }
 
   addReader(codec: ServerCodec): void {

@@ -11,6 +11,7 @@ import type { MembersList, MembersQuery, Presences } from "../session/presence.j
 import { type Clock, realClock } from "./clock.js";
 import { Crowd } from "./crowd.js";
 import { Ground } from "./ground.js";
+import { Lane } from "./lane.js";
 import type { Leases } from "./leases.js";
 import { type Note, readNote } from "./register.js";
 import { Roster, type RosterCounts } from "./roster.js";
@@ -70,6 +71,8 @@ export class Rosters implements Presences {
   readonly #grounds = new Map<EngineName, Ground>();
   readonly #counts: RosterCounts = { frames: 0, writes: 0, reads: 0 };
   #life = 0;
+  /** Pages are made one after the other. */
+  readonly #walks = new Lane();
   /** How many rooms are read now that nobody here watches. */
   #pages = 0;
   #wasAway = false;
@@ -147,19 +150,19 @@ export class Rosters implements Presences {
   }
 
   async page(room: string, rules: KindRules, query: MembersQuery): Promise<MembersList> {
-    const known = this.#rosters.get(room)?.page(query);
-    if (known !== undefined) return known;
+    const roster = this.#rosters.get(room);
+    if (roster?.isKnown === true) return this.#walks.run(() => roster.page(query));
     if (this.#pages >= MOST_PAGES) throw new EngineError("unavailable", "too many rooms are being read", RETRY_MS);
     this.#pages++;
     try {
-      return await (await this.#readCrowd(room, rules)).page(query);
+      return await this.#readPage(room, rules, query);
     } finally {
       this.#pages--;
     }
   }
 
   /** What nodes say of a room that nobody here watches. */
-  async #readCrowd(room: string, rules: KindRules): Promise<Crowd> {
+  async #readPage(room: string, rules: KindRules, query: MembersQuery): Promise<MembersList> {
     const { engine, leases } = this.#ground(rules.engine);
     await leases.beaten();
     this.#counts.reads++;
@@ -167,8 +170,11 @@ export class Rosters implements Presences {
     const ignore = () => undefined;
     const sources = new Sources({ crowd, keepMs: 0, heard: ignore, seen: ignore });
     const began = this.#clock.now();
-    await sources.read(await engine.read(room), began, (node) => leases.isGone(node));
-    return crowd;
+    const registers = await engine.read(room);
+    return this.#walks.run(async () => {
+      await sources.read(registers, began, (node) => leases.isGone(node));
+      return crowd.page(query);
+    });
   }
 
   #lookLater(): void {

@@ -17,13 +17,29 @@ export function members(session: Session, frame: Received<"members">): Done {
     throw new Refusal("bad_request", `after: expected at most ${MAX_USER_LENGTH} characters, got ${describe(after)}`);
   }
   if (session.context.rooms.rulesFor(room).presence.of === "nobody") throw noMembers(room);
-  return authorized(session, "members", room, undefined, () => readMembers(session, frame));
+  return authorized(session, "members", room, undefined, () => oneByOne(session, () => readMembers(session, frame)));
+}
+
+/** By session: its last page on the way. */
+const pages = new WeakMap<Session, Promise<void>>();
+
+/** A page of a large room costs: who asks for many at once has them one after the other, and others have theirs between. */
+function oneByOne(session: Session, read: () => Promise<void>): Promise<void> {
+  const done = pages.get(session)?.then(read) ?? read();
+  const settled = done
+    .catch(() => undefined)
+    .finally(() => {
+      if (pages.get(session) === settled) pages.delete(session);
+    });
+  pages.set(session, settled);
+  return done;
 }
 
 async function readMembers(session: Session, frame: Received<"members">): Promise<void> {
   const { rooms, presences, slices } = session.context;
   // Several answers at once are more than a connection should hold; each waits until the one before it is read.
   for (let waiting = session.hasRead(); waiting !== undefined; waiting = session.hasRead()) await waiting;
+  if (session.state !== "open") return;
   const limit = Math.max(1, Math.min(frame.limit ?? MEMBERS_LIMIT.usual, MEMBERS_LIMIT.most));
   const room = fullName(session.access.tenant, frame.room);
   const list = await presences.page(room, rooms.rulesFor(room), { after: frame.after, limit });

@@ -64,6 +64,27 @@ test("a page has 100 users where nothing is said, and 1,000 at the most; one whe
   assert.match(message, /^after: expected at most 256 characters/);
 });
 
+test("pages that a session asks for at once are answered in the order they were asked for", async (t) => {
+  const server = await startWith(t, {}, { kinds: { none: { presence: { of: "nobody" } } } });
+  const client = await enter(t, server, "ann");
+  const asked: number[] = [];
+  for (let n = 0; n < 20; n++) {
+    asked.push(client.nextId());
+    client.send({ type: "members", id: asked[n] as number, room: `${n % 2 === 0 ? "chat" : "other"}:1` });
+  }
+  const counts = [];
+  for (const id of asked) {
+    const answers = client.frames.filter(({ type }) => type === "members");
+    assert.ok(answers.every((answer) => "id" in answer && (answer.id ?? 0) >= id));
+    counts.push((await client.next("members", (answer) => answer.id === id)).count);
+  }
+  assert.deepEqual(
+    counts,
+    asked.map((_, n) => (n % 2 === 0 ? 1 : 0)),
+  );
+  assert.equal((await client.refusal({ type: "members", room: "none:1" })).code, "forbidden");
+});
+
 test("a page is as large as an answer may be, also where users have much info", async (t) => {
   const info = "x".repeat(1000);
   const server = await startServer(t, {
