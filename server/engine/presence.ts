@@ -37,7 +37,8 @@ export interface Presence {
   read(room: string): Promise<readonly Register[]>;
   /**
    * Renews the node's lease, good from now on for so long, and reads all: one write, however much the node has written
-   * elsewhere. `leaseMs` 0 ends it: it has lapsed at once.
+   * elsewhere. `leaseMs` 0 ends it: it has lapsed at once. A node that hears `isNew` where it had a lease goes on under another
+   * name: a `clear` of the one it had may still be under way.
    */
   beat(node: string, leaseMs: number): Promise<Beat>;
   /**
