@@ -90,6 +90,6 @@ export class Ground {
 
   /** Notes may not have come. */
   refresh(): void {
-    this.#each((roster) => roster.refresh());
+    this.#each((roster) => roster.suspect());
   }
 }

@@ -205,12 +205,19 @@ export class Roster implements RosterOfSession {
       return;
     }
     this.#read().catch(() => {
+      this.#sources.believe();
       if (this.#closed || this.#cancelRead !== undefined) return;
       this.#cancelRead = this.#port.clock.after(RETRY_MS * (0.5 + Math.random()), () => {
         this.#cancelRead = undefined;
         this.refresh();
       });
     });
+  }
+
+  /** The engine was away, or has lost what it had. */
+  suspect(): void {
+    this.#sources.believe();
+    this.refresh();
   }
 
   /** Reads the registers where it is time to. */
@@ -232,6 +239,7 @@ export class Roster implements RosterOfSession {
 
   /** This node goes by another name: all that it said is to be said again. */
   renamed(): void {
+    this.#sources.believe();
     this.#writer.again(this.#seats.parts, AGAIN_MS);
   }
 

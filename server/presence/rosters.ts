@@ -145,7 +145,7 @@ export class Rosters implements Presences {
   suspect(room: string): boolean {
     const full = roomOfMembers(room);
     if (full === undefined) return false;
-    this.#rosters.get(full)?.refresh();
+    this.#rosters.get(full)?.suspect();
     return true;
   }
 

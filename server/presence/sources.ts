@@ -56,6 +56,15 @@ export class Sources {
     return false;
   }
 
+  /** The engine was away, also for the others: what is missing in the registers is missing from the next look on. */
+  believe(): void {
+    for (const { parts } of this.#sources.values()) {
+      for (const known of parts.values()) {
+        if (known.missingSince !== Number.NEGATIVE_INFINITY) known.missingSince = undefined;
+      }
+    }
+  }
+
   /** When the node was heard of first; `undefined`: never. */
   since(node: string): number | undefined {
     return this.#sources.get(node)?.since;

@@ -17,7 +17,15 @@ export const TIMES: Times = {
   intervalMs: 500,
 };
 
-export type Seen = { frames: number; left: number; checks: number; steady: number; counted: number; resumed: number };
+export type Seen = {
+  frames: number;
+  left: number;
+  checks: number;
+  steady: number;
+  counted: number;
+  resumed: number;
+  upset: number;
+};
 
 export type Command = {
   readonly do:
@@ -48,8 +56,8 @@ export type Command = {
 export type Life = {
   readonly seed: number;
   readonly maxListed: number;
-  /** What goes wrong: clients and nodes alone, or the engine too. */
-  readonly faults: "nodes" | "engine";
+  /** What goes wrong: clients and nodes alone, the engine for all nodes too, or for one of them as well. */
+  readonly faults: "nodes" | "outages" | "engine";
   readonly commands: readonly Command[];
 };
 
@@ -67,10 +75,14 @@ const USUAL = [
   "inform",
 ] as const;
 const OF_NODES = ["crash", "drain", "start", "start", "blink"] as const;
-const OF_ENGINE = ["cut", "cut", "lossy", "outage", "forget"] as const;
+const OF_ENGINE = {
+  nodes: [],
+  outages: ["lossy", "outage", "forget"],
+  engine: ["cut", "cut", "lossy", "outage", "forget"],
+} as const;
 
 export function commands(faults: Life["faults"]): fc.Arbitrary<Command[]> {
-  const acts = [...USUAL, ...USUAL, ...OF_NODES, ...(faults === "engine" ? OF_ENGINE : [])];
+  const acts = [...USUAL, ...USUAL, ...OF_NODES, ...OF_ENGINE[faults]];
   const command = fc.record({
     do: fc.constantFrom(...acts),
     client: fc.nat({ max: USERS.length - 1 }),
@@ -104,7 +116,7 @@ function act(world: World, command: Command): Promise<void> | undefined {
   else if (command.do === "drain") return world.drain(node);
   else if (command.do === "blink") world.cut(node, part * world.shortMs);
   else if (command.do === "cut") world.cut(node, part * 30_000);
-  else if (command.do === "outage") for (const each of world.live) world.cut(each, part * 20_000);
+  else if (command.do === "outage") for (const each of world.live) world.cut(each, part * 20_000, true);
   return undefined;
 }
 

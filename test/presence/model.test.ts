@@ -13,7 +13,7 @@ const RUNS = Number(process.env["ROOMCAST_PROPERTY_RUNS"] ?? 200);
 const LIMIT_MS = Number(process.env["ROOMCAST_PROPERTY_MS"] ?? 180_000);
 
 function lives(t: TestContext, faults: Life["faults"]): Promise<Seen> {
-  const seen: Seen = { frames: 0, left: 0, checks: 0, steady: 0, counted: 0, resumed: 0 };
+  const seen: Seen = { frames: 0, left: 0, checks: 0, steady: 0, counted: 0, resumed: 0, upset: 0 };
   const life = fc.record({
     seed: fc.integer({ min: 1, max: 1_000_000 }),
     maxListed: fc.constantFrom(200, 200, 4, 3, 0),
@@ -39,6 +39,11 @@ test(`whoever comes back in time is never gone, whoever does not is (${RUNS} liv
   assert.ok(seen.left > RUNS, `users left: ${seen.left}`);
   assert.ok(seen.resumed > RUNS / 2, `clients came back: ${seen.resumed}`);
   assert.ok(seen.counted > RUNS / 10, `rooms were only counted: ${seen.counted}`);
+});
+
+test(`an engine that fails makes nobody go who is connected all the time (${RUNS} lives with outages)`, async (t) => {
+  const seen = await lives(t, "outages");
+  assert.ok(seen.upset > RUNS, `it was looked while the engine failed: ${seen.upset}`);
 });
 
 test(`all know the truth again once the engine works again (${RUNS} lives with an engine that fails)`, async (t) => {

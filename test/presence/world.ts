@@ -62,11 +62,17 @@ export class World {
   readonly random: Random;
   readonly options: WorldOptions;
   /** How much was seen, so that a test can hold that there was something to see. */
-  readonly tally = { frames: 0, left: 0, checks: 0, steady: 0, counted: 0, resumed: 0 };
+  readonly tally = { frames: 0, left: 0, checks: 0, steady: 0, counted: 0, resumed: 0, upset: 0 };
   readonly #clock = this.time.clock();
   readonly #places = new Set<Place>();
   /** From when on everything works again that may keep news back; `NEVER` while it does not. */
   #upsetUntil = Number.NEGATIVE_INFINITY;
+  /** When the engine lost what it had last. */
+  #forgotAt = Number.NEGATIVE_INFINITY;
+  /** Since when something has been wrong without a break. */
+  #upsetSince = 0;
+  /** Whether one node was cut off from the others so long that they took it to be dead. */
+  #wasApart = false;
   #failure: unknown;
   #started = 0;
 
@@ -146,6 +152,7 @@ export class World {
 
   /** From now on, until so long after `calm`, nobody is held to know anything. */
   upset(): void {
+    if (this.#upsetUntil + NEWS_MS + this.options.times.intervalMs < this.time.now) this.#upsetSince = this.time.now;
     this.#upsetUntil = NEVER;
   }
 
@@ -168,11 +175,15 @@ export class World {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #check({ reader, node, room, client }: Place): void {
+  #check(place: Place): void {
+    const { reader, node, room, client } = place;
     if (reader === undefined || node.state !== "up") return;
     const { now } = this.time;
     const lag = this.options.times.intervalMs + NEWS_MS;
-    if (now - lag < this.#upsetUntil) return;
+    if (now - lag < this.#upsetUntil) {
+      this.#checkUpset(place);
+      return;
+    }
     this.tally.checks++;
     if (!reader.isListed) return;
     const cut = node.blindSince(now, CATCH_UP_MS);
@@ -198,6 +209,18 @@ export class World {
         );
       }
     }
+  }
+
+  /** Whatever becomes of the engine: who was shown when it went wrong, and is connected all the time, is shown on. */
+  #checkUpset({ reader, node, room, client, stay: own }: Place): void {
+    const known = this.#upsetSince - this.options.times.intervalMs - NEWS_MS;
+    if (this.#wasApart || !reader?.isListed || (own?.from ?? NEVER) > known) return;
+    for (const { room: itsRoom, user, held, from, node: at } of this.truth.stays) {
+      if (user === undefined || itsRoom !== room || !held || from > known || reader.members.has(user)) continue;
+      const where = `at ${Math.round(this.time.now)} on ${node.name} in ${room}`;
+      throw new Error(`${where}: ${client.session} is not shown ${user} any more, who is on ${at} all the time`);
+    }
+    this.tally.upset++;
   }
 
   /** Joins one room, as a session does it. */
@@ -362,7 +385,10 @@ export class World {
       // What it had not told yet nobody has heard; what it had given up may not have been told.
       if (stay.held || stay.until > now) stay.until = Math.min(stay.until, known);
       if (stay.from > now) stay.from = NEVER;
-      if (stay.mayUntil > now) stay.mayUntil = now + leaseMs + beatMs + 2 * intervalMs + NEWS_MS;
+      // Of what it wrote when the engine had lost its lease nobody is told that it has lapsed, who comes later.
+      const isUnleased = now < this.#forgotAt + beatMs + NEWS_MS;
+      if (isUnleased) stay.mayUntil = NEVER;
+      else if (stay.mayUntil > now) stay.mayUntil = now + leaseMs + beatMs + 2 * intervalMs + NEWS_MS;
       stay.held = false;
     }
     node.kill();
@@ -422,11 +448,14 @@ export class World {
     });
   }
 
-  /** Cuts the node off from the engine, for so long. */
-  cut(node: SimulatedNode, ms: number): void {
+  /** Cuts the node off from the engine, for so long; `isAll`: as all others. */
+  cut(node: SimulatedNode, ms: number, isAll = false): void {
+    // It will be back before the others are.
+    if (node.cutAt !== undefined && isAll) this.#wasApart = true;
     if (node.cutAt !== undefined || node.state !== "up") return;
     const isLong = ms > this.shortMs;
     if (isLong) this.upset();
+    if (isLong && !isAll) this.#wasApart = true;
     node.cut();
     for (const stay of this.truth.stays) {
       // News that is under way may not come through.
@@ -456,6 +485,7 @@ export class World {
   /** All of what the engine kept is gone. */
   loseData(): void {
     this.engine.loseData();
+    this.#forgotAt = this.time.now;
     this.upset();
     this.calm();
   }
