@@ -109,9 +109,15 @@ export class Announcing {
       known = { ...nothing, entry: null, isBusy: false, scan: this.#scan };
       this.#rooms.set(room, known);
     }
-    if (known.goal === isOccupied) return;
+    if (known.goal === isOccupied && known.entry !== null) return;
     known.goal = isOccupied;
     this.#look(room);
+  }
+
+  /** What is known of the room's entry may not be so any more: it is read where something is wanted again. */
+  doubt(room: string): void {
+    const known = this.#rooms.get(room);
+    if (known !== undefined && !known.isBusy && isTold(known.entry)) known.entry = null;
   }
 
   /** Others decide it from now on. What was begun is brought to its end. */
@@ -124,9 +130,10 @@ export class Announcing {
 
   /**
    * Compares what is known with the whole ledger, where another node may have changed it that took a room for its own, or
-   * which may have been lost. `take` is given every room that has an entry. Rejects as the ledger does.
+   * which may have been lost. `take` is given every room that has an entry, `miss` those of which it is not known why they
+   * have none. Rejects as the ledger does.
    */
-  async compare(take: (room: string) => void): Promise<void> {
+  async compare(take: (room: string) => void, miss: (room: string) => void): Promise<void> {
     await this.#check();
     const scan = ++this.#scan;
     const before = [...this.#rooms.keys()];
@@ -140,11 +147,11 @@ export class Announcing {
     }
     for (const room of before) {
       const known = this.#rooms.get(room);
-      if (known !== undefined && known.scan < scan && isTold(known.entry)) this.#seen(room, null);
+      if (known !== undefined && known.scan < scan && isTold(known.entry)) miss(room);
     }
   }
 
-  #seen(room: string, entry: string | null): void {
+  #seen(room: string, entry: string): void {
     const known = this.#rooms.get(room);
     if (known === undefined) return;
     known.scan = this.#scan;

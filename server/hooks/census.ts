@@ -40,7 +40,8 @@ export class Census {
       this.#rooms.set(room, nodes);
     }
     if (!isHere) {
-      nodes.delete(id);
+      // It was another node's to count meanwhile, which knows better.
+      if (!nodes.delete(id)) nodes.clear();
       this.#look(room, nodes);
       return;
     }
@@ -52,6 +53,18 @@ export class Census {
   /** Somebody was in the room, whoever may be there now. */
   expect(room: string): void {
     if (!this.#rooms.has(room)) this.take(room, "", false);
+  }
+
+  /** Who is in the room is not known any more, where it is counted at all. */
+  doubt(room: string): void {
+    const nodes = this.#rooms.get(room);
+    if (nodes === undefined) return;
+    nodes.clear();
+    this.#look(room, nodes);
+  }
+
+  get rooms(): IterableIterator<string> {
+    return this.#rooms.keys();
   }
 
   /** These instances have gone, without a word. */

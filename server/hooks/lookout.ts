@@ -19,8 +19,8 @@ export type Seen = {
   readonly homes: readonly string[];
   /** Nodes that have gone, with or without a word. */
   readonly gone: readonly string[];
-  /** Whether one has come that had gone: it may not know that the others have given it up. */
-  readonly isBack: boolean;
+  /** Those that have come and had gone: they may not know that this node has given them up. */
+  readonly back: readonly string[];
   /** Whether it was not known for a while who is there: the others may have given this node up. */
   readonly wasDeaf: boolean;
 };
@@ -66,14 +66,14 @@ export class Lookout {
     const nodes = this.#options.nodes();
     const there = new Set(nodes.map((node) => node.id));
     const gone = [...this.#there].filter((node) => node !== id && !there.has(node));
-    const isBack = [...there].some((node) => this.#gone.delete(node));
+    const back = [...there].filter((node) => this.#gone.delete(node));
     for (const node of gone) remember(this.#gone, node);
     this.#there = there;
     const others = nodes.filter((node) => node.id !== id || !isLeaving);
     const staying = others.filter(({ draining }) => !draining);
     const wasDeaf = this.#wasDeaf;
     this.#wasDeaf = false;
-    return { homes: (staying.length > 0 ? staying : others).map((node) => node.id), gone, isBack, wasDeaf };
+    return { homes: (staying.length > 0 ? staying : others).map((node) => node.id), gone, back, wasDeaf };
   }
 
   /** Whether another node is there; `undefined`: nothing was ever heard of it, and it may be about to come. */

@@ -48,6 +48,8 @@ const GRACE_MS = 2000;
 const GATHER_MS = 100;
 const LOOK_MS = 1000;
 const UNKNOWN_MS = 15_000;
+/** How many questions are under way at once. */
+const AT_ONCE = 4;
 export class Occupancy {
   readonly #options: OccupancyOptions;
   readonly #lookMs: number;
@@ -57,11 +59,14 @@ export class Occupancy {
   readonly #announcing: Announcing;
   readonly #reports: Reports;
   readonly #looking: NodeJS.Timeout;
-  /** How many questions are under way whether anyone is in rooms. */
+  /** Rooms of which is to be asked whether anyone is there, and how many such questions are under way. */
+  readonly #emptied = new Set<string>();
   #confirming = 0;
   /** When the ledger is to be looked through; after the start it is. */
   #compareAt: number;
   #isComparing = false;
+  /** Nodes that do not know yet that they had been given up. */
+  readonly #forgotten = new Set<string>();
   #closing = false;
   #closed = false;
 
@@ -72,7 +77,11 @@ export class Occupancy {
     this.#lookout = new Lookout({ ...options, lookMs, unknownMs });
     this.#homes = new Homes(options.ring);
     const occupied = (room: string) => this.#announcing.want(room, true);
-    this.#census = new Census({ occupied, emptied: (rooms) => this.#confirmAll(rooms), graceMs, gatherMs });
+    const emptied = (rooms: readonly string[]) => {
+      for (const room of rooms) this.#emptied.add(room);
+      this.#confirmNext();
+    };
+    this.#census = new Census({ occupied, emptied, graceMs, gatherMs });
     const homeOf = (room: string) => this.#homes.of(room);
     const takeOwn = (reports: readonly string[]) => this.#takeOwn(reports);
     this.#reports = new Reports({ ...options, homeOf, takeOwn, gatherMs, lookMs });
@@ -94,8 +103,8 @@ export class Occupancy {
 
   /** Whether nothing is left to be reported, nor to be told. */
   get isQuiet(): boolean {
-    const isCompared = this.#compareAt === Number.POSITIVE_INFINITY && !this.#isComparing;
-    const isCounted = this.#reports.isQuiet && this.#census.isQuiet && this.#confirming === 0;
+    const isCompared = this.#compareAt === Number.POSITIVE_INFINITY && !this.#isComparing && this.#forgotten.size === 0;
+    const isCounted = this.#reports.isQuiet && this.#census.isQuiet && this.#confirming + this.#emptied.size === 0;
     return isCompared && isCounted && this.#announcing.isQuiet;
   }
 
@@ -113,8 +122,12 @@ export class Occupancy {
     for (const report of reports) {
       const room = report.slice(1);
       if (report === "!") this.#reports.again(from);
-      else if (report[0] === "?") {
+      else if (report[0] === "^") {
+        if (room === id) this.#doubtAll();
+      } else if (report[0] === "?") {
         if (this.#reports.isHere(room)) said.push([report, id]);
+        // The other one takes itself for its home.
+        this.#doubt(room);
       } else if (!this.#closing && this.#homes.of(room) === id) {
         this.#census.take(room, from, report[0] === "+");
         said.push([report, id]);
@@ -136,14 +149,19 @@ export class Occupancy {
     if (this.#closed) return;
     const seen = this.#lookout.look(this.#closing);
     if (seen === undefined) return;
-    if (seen.wasDeaf) this.#reports.again(undefined);
-    this.#census.gone(seen.gone);
-    if (seen.isBack) this.#forgot();
-    if (seen.wasDeaf || seen.isBack || seen.gone.length > 0) {
-      this.#compareAt = performance.now() + this.#lookout.settleMs;
+    if (seen.wasDeaf) {
+      this.#reports.again(undefined);
+      this.#doubtAll();
     }
+    this.#census.gone(seen.gone);
+    if (seen.back.length > 0 || seen.gone.length > 0) this.#compareSoon();
+    if (seen.back.length > 0 || this.#forgotten.size > 0) void this.#forgot(seen.back);
     this.#rehome(seen);
     if (performance.now() >= this.#compareAt && !this.#isComparing && !this.#closing) void this.#compare();
+  }
+
+  #compareSoon(): void {
+    if (this.#compareAt === Number.POSITIVE_INFINITY) this.#compareAt = performance.now() + this.#lookout.settleMs;
   }
 
   #rehome({ homes }: Seen): void {
@@ -156,11 +174,31 @@ export class Occupancy {
     this.#reports.rehome();
   }
 
-  /** One is back that this node had given up, and does not count on. Where it cannot be asked now, its own looks will tell. */
-  #forgot(): void {
+  /** Another node may have decided about the room: it is counted anew, and what was told of it is read again. */
+  #doubt(room: string): void {
+    this.#announcing.doubt(room);
+    this.#census.doubt(room);
+  }
+
+  #doubtAll(): void {
+    for (const room of this.#census.rooms) this.#doubt(room);
+    this.#compareSoon();
+  }
+
+  /** These are back, which this node had given up: tells them, and asks what they had reported, until all have heard it. */
+  async #forgot(back: readonly string[]): Promise<void> {
+    const all = [...this.#forgotten, ...back].slice(-MOST_ASKED + 1);
+    this.#forgotten.clear();
     this.#confirming++;
-    const done = () => void this.#confirming--;
-    this.#options.ask(["!" satisfies Report]).then(done, done);
+    let isHeard = false;
+    try {
+      isHeard = (await this.#options.ask(["!" satisfies Report, ...all.map((id) => `^${id}`)])).isWhole;
+    } catch (error) {
+      this.#options.log.debug("nodes that are back cannot be told so now", { error: String(error) });
+    } finally {
+      this.#confirming--;
+      if (!isHeard) for (const id of all) this.#forgotten.add(id);
+    }
   }
 
   /** Looks through the ledger for rooms of this node's of which nobody reports. */
@@ -169,9 +207,10 @@ export class Occupancy {
     this.#compareAt = Number.POSITIVE_INFINITY;
     const id = this.#options.id();
     try {
-      await this.#announcing.compare((room) => {
+      const expect = (room: string) => {
         if (this.#homes.of(room) === id && !this.#closing) this.#census.expect(room);
-      });
+      };
+      await this.#announcing.compare(expect, (room) => this.#doubt(room));
     } catch (error) {
       this.#options.log.debug("what was told of rooms cannot be read now", { error: String(error) });
       this.#compareAt = performance.now() + this.#lookMs;
@@ -180,9 +219,16 @@ export class Occupancy {
     }
   }
 
-  #confirmAll(rooms: readonly string[]): void {
-    for (let from = 0; from < rooms.length; from += MOST_ASKED)
-      void this.#confirm(rooms.slice(from, from + MOST_ASKED));
+  #confirmNext(): void {
+    while (this.#emptied.size > 0 && this.#confirming < AT_ONCE && !this.#closed) {
+      const rooms: string[] = [];
+      for (const room of this.#emptied) {
+        if (rooms.length === MOST_ASKED) break;
+        this.#emptied.delete(room);
+        rooms.push(room);
+      }
+      void this.#confirm(rooms);
+    }
   }
 
   /** Nobody reports anyone in these rooms: asks all nodes, and has those vacated where nobody is. */
@@ -207,6 +253,7 @@ export class Occupancy {
       if (!isKnown) this.#census.wait(room);
       else if (this.#census.vacate(room)) this.#announcing.want(room, false);
     }
+    this.#confirmNext();
   }
 
   #found(room: string, node: string): void {

@@ -3,9 +3,10 @@ import type { Log } from "../log.js";
 
 /**
  * What a node says to others of a room, one character before its name: someone is there (`+`), nobody is any more (`-`); it
- * asks whether anyone is there (`?`). Alone, `!` asks for all reports again: they were forgotten.
+ * asks whether anyone is there (`?`). Alone, `!` asks for all reports again, since they were forgotten; before an instance, `^`
+ * says that it had been given up, so that others have counted its rooms.
  */
-export type Report = "+" | "-" | "?" | "!";
+export type Report = "+" | "-" | "?" | "!" | "^";
 
 /** What other nodes say to reports. */
 export type Said = {
