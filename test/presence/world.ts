@@ -379,7 +379,8 @@ export class World {
   crash(node: SimulatedNode): void {
     const { leaseMs, beatMs, intervalMs } = this.options.times;
     const { now } = this.time;
-    const known = (node.cutAt ?? now) + leaseMs - beatMs - NEWS_MS;
+    // Its lease is that of its last renewal, which was before it was cut off, or has just been.
+    const known = (node.blindSince(now, CATCH_UP_MS) ?? now) + leaseMs - beatMs - NEWS_MS;
     for (const stay of this.truth.stays) {
       if (stay.node !== node.name) continue;
       // What it had not told yet nobody has heard; what it had given up may not have been told.
