@@ -116,7 +116,10 @@ export class Application {
     return {
       calls: both(hookResults, (at, result) => endpoints[at]?.calls.get(result as never) ?? 0),
       circuits: both(circuitStates, (at, state) => (endpoints[at]?.state === state ? 1 : 0)),
-      told: { waiting: this.#telling?.waiting ?? 0, dropped: this.#telling?.dropped ?? 0 },
+      told: {
+        waiting: (this.#telling?.waiting ?? 0) + (this.occupancy?.held ?? 0),
+        dropped: this.#telling?.dropped ?? 0,
+      },
       seconds: Object.fromEntries(endpoints.map(({ name, seconds }) => [name, seconds])),
     };
   }

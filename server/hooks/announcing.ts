@@ -6,7 +6,7 @@
  * was. With `o` and `v` stands who tells it. Where that node is gone, another one tells the same again, under the same id.
  */
 import { randomUUID } from "node:crypto";
-import type { Ledger, Swap } from "../engine/ledger.js";
+import { type Ledger, MOST_SWAPS, type Swap } from "../engine/ledger.js";
 import type { Log } from "../log.js";
 
 /** What is told of a room. */
@@ -54,8 +54,7 @@ type Room = {
   scan: number;
 };
 
-/** The most rooms in one swap, and how many swaps are under way at once. */
-const BATCH = 150;
+/** How many swaps are under way at once. */
 const AT_ONCE = 4;
 const MOST = 5000;
 /** How many rooms are looked at in one turn of the loop. */
@@ -96,9 +95,9 @@ export class Announcing {
     return this.#due.size + this.#later.size + this.#held.size + this.#swaps + this.#telling === 0;
   }
 
-  /** How many announcements were begun and have not ended, and how many rooms wait because those are too many. */
-  get waiting(): number {
-    return this.#telling + this.#held.size;
+  /** Of how many rooms nothing is told yet, since too many are told. */
+  get held(): number {
+    return this.#held.size;
   }
 
   /** From now on this is to be what is told of the room last. */
@@ -202,7 +201,7 @@ export class Announcing {
     while (this.#due.size > 0 && this.#swaps < AT_ONCE && !this.#closed) {
       const swaps: Swap[] = [];
       for (const room of this.#due) {
-        if (swaps.length === BATCH) break;
+        if (swaps.length === MOST_SWAPS) break;
         if (left-- === 0) this.#look(room);
         if (left < 0) break;
         this.#due.delete(room);

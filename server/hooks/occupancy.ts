@@ -101,6 +101,11 @@ export class Occupancy {
     return this.#census.size;
   }
 
+  /** Of how many rooms nothing is told yet, since too many are told. */
+  get held(): number {
+    return this.#announcing.held;
+  }
+
   /** Whether nothing is left to be reported, nor to be told. */
   get isQuiet(): boolean {
     const isCompared = this.#compareAt === Number.POSITIVE_INFINITY && !this.#isComparing && this.#forgotten.size === 0;
