@@ -76,32 +76,38 @@ export class Writer {
     this.#wroteAt = clock.now();
     const parts = [...this.#dirty].slice(0, AT_ONCE);
     for (const part of parts) this.#dirty.delete(part);
-    const done = await Promise.all(parts.map((part) => this.#write(part)));
+    const areDone = await this.#write(parts);
     this.#isWriting = false;
     if (this.#closed) return;
     if (this.#dirty.size === 0) this.#options.idle();
-    else if (done.includes(false)) this.#schedule(RETRY_MS * (0.5 + Math.random()));
+    else if (!areDone) this.#schedule(RETRY_MS * (0.5 + Math.random()));
     else this.#schedule(Math.max(BURST_MS, this.#wroteAt + GATHER_MS - clock.now()));
   }
 
-  /** Whether it is written, and told. */
-  async #write(part: number): Promise<boolean> {
+  /**
+   * Writes, and then tells: who is told of a session here gives up its place elsewhere, and whoever reads the registers next
+   * has to find it in one of the two. Whether all parts are written, and told of.
+   */
+  async #write(parts: readonly number[]): Promise<boolean> {
     const { node, entriesOf, write, tell } = this.#options;
     const name = node();
-    const entries = entriesOf(part);
     const life = this.#life;
-    const count = ++this.#count;
-    const said = { revision: { life, count }, entries };
-    const value = entries.length === 0 ? undefined : Buffer.from(writePart(said));
-    const results = await Promise.allSettled([write(name, part, value), tell({ node: name, part, said })]);
+    const words = parts.map((part) => {
+      const said = { revision: { life, count: ++this.#count }, entries: entriesOf(part) };
+      return { part, said, value: said.entries.length === 0 ? undefined : Buffer.from(writePart(said)) };
+    });
+    const writes = await Promise.allSettled(words.map(({ part, value }) => write(name, part, value)));
+    if (life !== this.#life || this.#closed) return true;
+    const written = words.filter((_, index) => writes[index]?.status === "fulfilled");
+    const tells = await Promise.allSettled(written.map(({ part, said }) => tell({ node: name, part, said })));
     if (life !== this.#life) return true;
-    if (results.some(({ status }) => status === "rejected")) {
-      this.#dirty.add(part);
-      return false;
+    const done = new Set(written.filter((_, index) => tells[index]?.status === "fulfilled"));
+    for (const one of words) {
+      if (!done.has(one)) this.#dirty.add(one.part);
+      else if (one.value === undefined) this.#written.delete(one.part);
+      else this.#written.set(one.part, one.said.revision.count);
     }
-    if (value === undefined) this.#written.delete(part);
-    else this.#written.set(part, count);
-    return true;
+    return done.size === words.length;
   }
 
   /** All parts are to be written anew, under the name that the node has now; within so long, in milliseconds. */

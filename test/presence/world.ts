@@ -317,7 +317,9 @@ export class World {
     for (const other of this.truth.stays) {
       if (other === stay) isOlder = false;
       if (isOlder || other === stay || other.session !== stay.session || other.room !== stay.room) continue;
-      const until = other.held ? now + 2 * NEWS_MS : other.until;
+      // Where it is now may be known to some, who give up its place, and not yet to others: if that node is cut off.
+      const known = other.from === NEVER ? now : now + 2 * NEWS_MS;
+      const until = other.held ? known : other.until;
       stay.until = Math.min(stay.until, until);
     }
     stay.mayUntil = now + (isForGood ? 0 : graceMs) + 2 * intervalMs + NEWS_MS;
@@ -391,6 +393,11 @@ export class World {
       if (isUnleased) stay.mayUntil = NEVER;
       else if (stay.mayUntil > now) stay.mayUntil = now + leaseMs + beatMs + 2 * intervalMs + NEWS_MS;
       stay.held = false;
+      // Where the session was before, it is not waited for any more.
+      for (const other of this.truth.stays) {
+        if (other.session !== stay.session || other.room !== stay.room || other.held) continue;
+        if (other.node !== node.name) other.until = Math.min(other.until, stay.until);
+      }
     }
     node.kill();
     if (this.#upsetUntil === NEVER) this.calm();
@@ -460,13 +467,22 @@ export class World {
     node.cut();
     for (const stay of this.truth.stays) {
       // News that is under way may not come through.
-      if (stay.node === node.name && stay.from > this.time.now) stay.from = NEVER;
+      if (stay.node === node.name && stay.from > this.time.now) this.#unheard(stay);
       if (stay.node === node.name && !stay.held && stay.mayUntil > this.time.now) {
         stay.mayUntil = NEVER;
         node.endedWhileCut.add(stay);
       }
     }
     this.#clock.after(ms, () => this.heal(node));
+  }
+
+  /** Some may have heard of it, and given up the place that the session had elsewhere; others have not. */
+  #unheard(stay: Stay): void {
+    stay.from = NEVER;
+    for (const other of this.truth.stays) {
+      if (other.session !== stay.session || other.room !== stay.room || other.held) continue;
+      other.until = Math.min(other.until, this.time.now);
+    }
   }
 
   heal(node: SimulatedNode): void {
