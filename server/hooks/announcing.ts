@@ -178,6 +178,7 @@ export class Announcing {
 
   #look(room: string): void {
     if (this.#closed) return;
+    this.#held.delete(room);
     this.#due.add(room);
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
@@ -226,6 +227,8 @@ export class Announcing {
       const isGone = rooms.map(({ entry }, index) => isTold(entry) && now[index] === undefined);
       const isLost = isGone.includes(true) && (await this.#check());
       for (const [index, known] of rooms.entries()) if (!(isLost && isGone[index])) known.entry = now[index];
+      // At once, before more is begun than may be told.
+      for (const [index, { room }] of swaps.entries()) this.#tellBegun(room, rooms[index] as Room);
       for (const { room } of swaps) this.#look(room);
     } catch (error) {
       this.#options.log.debug("what is told of rooms cannot be noted now", { error: String(error) });
@@ -289,8 +292,15 @@ export class Announcing {
     }
     if (known.told === entry.id)
       return { room, from, to: entry.state === "v" ? undefined : write({ ...entry, state: "O" }) };
-    if (known.telling !== entry.id) this.#tell(room, known, entry);
+    this.#tellBegun(room, known);
     return undefined;
+  }
+
+  /** Tells what this node has begun to tell, where it does not yet. */
+  #tellBegun(room: string, known: Room): void {
+    const entry = parse(known.entry ?? undefined);
+    if (entry === undefined || entry.state === "O" || entry.node !== this.#options.id()) return;
+    if (known.told !== entry.id && known.telling !== entry.id) this.#tell(room, known, entry);
   }
 
   #tell(room: string, known: Room, { state, id, at }: Entry): void {
